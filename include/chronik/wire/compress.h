@@ -1,0 +1,28 @@
+/* The codecs of record batches behind one pair of functions (gzip, snappy raw and in xerial's
+ * framing, lz4 frames, zstd), with caps on what comes out and on what a decoder may allocate. */
+#ifndef CHRONIK_WIRE_COMPRESS_H
+#define CHRONIK_WIRE_COMPRESS_H
+
+#include <chronik/base/bytes.h>
+
+enum codec {
+    CODEC_NONE,
+    CODEC_GZIP,
+    CODEC_SNAPPY,
+    CODEC_LZ4,
+    CODEC_ZSTD,
+    CODEC_COUNT, /* numbers from here on are unknown */
+};
+
+const char *codec_name(enum codec codec);
+
+/* Appends the decompressed bytes. 0; -EINVAL when the input is damaged, incomplete or has bytes
+ * behind its end; -EFBIG when more than `max` bytes would come out, or its window is larger than
+ * allowed. What was appended before a failure must not be used. */
+int codec_decompress(enum codec codec, struct bytes in, size_t max, struct buf *out);
+
+/* Appends the compressed bytes; `level` 0 is the codec's default. Cannot fail. Snappy is written in
+ * xerial's framing, as Java clients do. */
+void codec_compress(enum codec codec, int level, struct bytes in, struct buf *out);
+
+#endif

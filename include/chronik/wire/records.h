@@ -1,0 +1,145 @@
+/* Record batches, format 2 (KIP-98; Kafka documentation, "Message Format").
+ *
+ *   0 base_offset   int64  \ stamped by the leader: outside the CRC
+ *   8 length        int32   |  bytes behind this field
+ *  12 leader_epoch  int32  /
+ *  16 magic         int8      2
+ *  17 crc           uint32    CRC-32C of everything from attributes on
+ *  21 attributes    int16     bits 0-2 codec, 3 log-append time, 4 transactional, 5 control,
+ *                             6 delete horizon
+ *  23 last_offset_delta int32
+ *  27 base_timestamp    int64
+ *  35 max_timestamp     int64
+ *  43 producer_id       int64
+ *  51 producer_epoch    int16
+ *  53 base_sequence     int32
+ *  57 count             int32
+ *  61 records: each  length varint, attributes int8, timestamp_delta varlong, offset_delta varint,
+ *              key (varint length, bytes), value, headers (varint count; key, value)
+ *
+ * A batch is never re-encoded on its way through the broker: checked once, stamped in place, kept. */
+#ifndef CHRONIK_WIRE_RECORDS_H
+#define CHRONIK_WIRE_RECORDS_H
+
+#include <chronik/wire/compress.h>
+#include <chronik/wire/error.h>
+
+enum {
+    BATCH_HEADER = 61,    /* bytes up to the first record */
+    BATCH_PREFIX = 12,    /* base offset and length: what `length` does not count */
+    BATCH_CRC_FROM = 21,
+};
+
+enum { BATCH_LOG_APPEND_TIME = 1 << 3, BATCH_TRANSACTIONAL = 1 << 4, BATCH_CONTROL = 1 << 5 };
+
+/* A parsed header; `raw` is the whole batch. */
+struct batch {
+    struct bytes raw;
+    int64_t base_offset;
+    int32_t leader_epoch;
+    uint32_t crc;
+    int16_t attributes;
+    int32_t last_offset_delta;
+    int64_t base_timestamp, max_timestamp; /* ms since 1970; -1: none */
+    int64_t producer_id;                   /* -1: not idempotent */
+    int16_t producer_epoch;
+    int32_t base_sequence;                 /* -1: none */
+    int32_t count;
+};
+
+static inline enum codec batch_codec(const struct batch *b)
+{
+    return (enum codec)(b->attributes & 7);
+}
+
+static inline int64_t batch_last_offset(const struct batch *b)
+{
+    return b->base_offset + b->last_offset_delta;
+}
+
+/* The sequence number of the last record: wraps to 0 behind INT32_MAX. */
+int32_t batch_last_sequence(const struct batch *b);
+
+/* Length in bytes of the batch that begins at `in`, or 0 when `in` is too short to tell, or -1 when
+ * the length field cannot be. Looks at the first 12 bytes only. */
+int64_t batch_peek_length(struct bytes in);
+
+/* Parses the header of the batch at the start of `in`: KAFKA_NONE, CORRUPT_MESSAGE when it is cut
+ * short or its length cannot be, UNSUPPORTED_FOR_MESSAGE_FORMAT for another magic. No CRC check. */
+enum kafka_error batch_parse(struct bytes in, struct batch *ret_batch);
+
+/* Does the CRC match? */
+bool batch_crc_ok(const struct batch *b);
+
+/* What a producer's batch must satisfy. */
+struct batch_rules {
+    size_t max_bytes;            /* of the whole batch: else MESSAGE_TOO_LARGE */
+    size_t max_inflated;         /* of its decompressed records: else MESSAGE_TOO_LARGE */
+    bool need_keys;              /* compacted topic: each record has a key, else INVALID_RECORD */
+    bool allow_control;          /* markers written by ourselves */
+    int64_t timestamp_min, timestamp_max; /* else INVALID_TIMESTAMP; INT64_MIN/MAX: any */
+    bool log_append_time;        /* the broker sets the time: the limits do not apply */
+};
+
+/* Why a batch was refused: for Produce v8's record_errors. */
+struct batch_fault {
+    int32_t record;   /* index of the first record at fault, or -1: the batch as a whole */
+    const char *text; /* static */
+};
+
+/* Validates a whole batch from a producer: header, CRC-32C, codec, counts, sequence fields, record
+ * lengths and offset deltas that tile the payload exactly, timestamps. A compressed batch is opened
+ * into `scratch` for that (cleared, kept by the caller for reuse). Safe to call in a job. */
+enum kafka_error batch_validate(const struct batch *b, const struct batch_rules *rules,
+                                struct buf *scratch, struct batch_fault *ret_fault);
+
+/* Stamps base offset and leader epoch in place; neither is covered by the CRC. */
+void batch_stamp(uint8_t *raw, int64_t base_offset, int32_t leader_epoch);
+
+/* Log-append time: sets max_timestamp and the attribute bit and computes the CRC anew. */
+void batch_stamp_time(uint8_t *raw, int64_t now_ms);
+
+/* ---- single records -----------------------------------------------------------------------------*/
+
+struct record {
+    int64_t offset, timestamp;
+    struct bytes key, value; /* null: data == NULL */
+    int32_t n_headers;
+    struct bytes headers;    /* encoded, behind the count */
+};
+
+struct record_iter {
+    const struct batch *batch;
+    const uint8_t *at, *end;
+    int32_t next, n;
+};
+
+/* Starts over the records of a validated batch; a compressed one is opened into `scratch`, which
+ * must outlive the iteration. 0 or -errno of codec_decompress(). */
+int record_iter_init(struct record_iter *it, const struct batch *b, size_t max_inflated,
+                     struct buf *scratch);
+
+/* The next record; false at the end, or where the batch is damaged (`it->next < it->n` then). */
+bool record_iter_next(struct record_iter *it, struct record *ret_record);
+
+/* ---- building -----------------------------------------------------------------------------------*/
+
+/* Builds a batch: fill in the public fields, add records, finish. */
+struct batch_builder {
+    struct buf out;      /* the finished batch is here */
+    struct buf payload;  /* records so far, not compressed */
+    enum codec codec;
+    int16_t attributes;  /* besides the codec */
+    int64_t base_offset, base_timestamp, max_timestamp, producer_id;
+    int32_t leader_epoch, base_sequence, count;
+    int16_t producer_epoch;
+};
+
+void batch_builder_init(struct batch_builder *b);
+void batch_builder_add(struct batch_builder *b, int64_t timestamp, struct bytes key,
+                       struct bytes value, struct bytes headers, int32_t n_headers);
+/* Writes header and payload to `b->out`; the builder may then be initialised again. */
+struct bytes batch_builder_finish(struct batch_builder *b);
+void batch_builder_release(struct batch_builder *b);
+
+#endif
