@@ -21,8 +21,9 @@ const char *codec_name(enum codec codec);
  * allowed. What was appended before a failure must not be used. */
 int codec_decompress(enum codec codec, struct bytes in, size_t max, struct buf *out);
 
-/* Appends the compressed bytes; `level` 0 is the codec's default. Cannot fail. Snappy is written in
- * xerial's framing, as Java clients do. */
+/* Appends the compressed bytes. Cannot fail. `level` 0 is the codec's default, else as in Kafka's
+ * compression.{gzip,lz4,zstd}.level, limited to what the codec knows. Snappy has no levels and is
+ * written in xerial's framing, as Java clients do. */
 void codec_compress(enum codec codec, int level, struct bytes in, struct buf *out);
 
 #endif

@@ -65,7 +65,8 @@ int32_t batch_last_sequence(const struct batch *b);
 int64_t batch_peek_length(struct bytes in);
 
 /* Parses the header of the batch at the start of `in`: KAFKA_NONE, CORRUPT_MESSAGE when it is cut
- * short or its length cannot be, UNSUPPORTED_FOR_MESSAGE_FORMAT for another magic. No CRC check. */
+ * short, its length cannot be or its magic is unknown, INVALID_RECORD for the old magics 0 and 1 (as
+ * Kafka answers Produce). No CRC check. What follows the batch is `in` from raw.len on. */
 enum kafka_error batch_parse(struct bytes in, struct batch *ret_batch);
 
 /* Does the CRC match? */
@@ -81,23 +82,43 @@ struct batch_rules {
     bool log_append_time;        /* the broker sets the time: the limits do not apply */
 };
 
-/* Why a batch was refused: for Produce v8's record_errors. */
-struct batch_fault {
-    int32_t record;   /* index of the first record at fault, or -1: the batch as a whole */
-    const char *text; /* static */
+/* What batch_validate() found. */
+struct batch_verdict {
+    int32_t record;        /* refused: index of the first record at fault, -1: the batch as a whole */
+    const char *text;      /* refused: why; static. Accepted: NULL */
+    int64_t max_timestamp; /* accepted: the largest one of the records. Where the header says other
+                            * than that, batch_stamp_max() puts it right, as Kafka does */
 };
 
 /* Validates a whole batch from a producer: header, CRC-32C, codec, counts, sequence fields, record
  * lengths and offset deltas that tile the payload exactly, timestamps. A compressed batch is opened
- * into `scratch` for that (cleared, kept by the caller for reuse). Safe to call in a job. */
+ * into `scratch` for that (cleared, kept by the caller for reuse). Safe to call in a job.
+ *
+ * KAFKA_NONE; MESSAGE_TOO_LARGE; CORRUPT_MESSAGE: the CRC does not match; UNSUPPORTED_COMPRESSION_TYPE;
+ * INVALID_TIMESTAMP; INVALID_RECORD: all else. `*ret` is always written. That a producer's base
+ * offset must be 0, and that there is one batch only, is for the caller to check. */
 enum kafka_error batch_validate(const struct batch *b, const struct batch_rules *rules,
-                                struct buf *scratch, struct batch_fault *ret_fault);
+                                struct buf *scratch, struct batch_verdict *ret);
+
+/* A record that breaks a rule of the topic: for Produce v8's record_errors. */
+struct batch_fault {
+    int32_t record;
+    const char *text; /* static */
+};
+
+/* After batch_validate() refused single records (`record` >= 0): every record with a missing key or a
+ * timestamp out of range, in order, at most `max` of them; returns how many. 0 when the fault is one
+ * of structure: then nothing behind it can be read, and Kafka names no record either. */
+size_t batch_faults(const struct batch *b, const struct batch_rules *rules, struct buf *scratch,
+                    struct batch_fault *faults, size_t max);
 
 /* Stamps base offset and leader epoch in place; neither is covered by the CRC. */
 void batch_stamp(uint8_t *raw, int64_t base_offset, int32_t leader_epoch);
 
-/* Log-append time: sets max_timestamp and the attribute bit and computes the CRC anew. */
+/* Both need the whole batch and compute the CRC anew. Log-append time: sets max_timestamp and the
+ * attribute bit. Maximum: sets max_timestamp and clears that bit. */
 void batch_stamp_time(uint8_t *raw, int64_t now_ms);
+void batch_stamp_max(uint8_t *raw, int64_t max_timestamp);
 
 /* ---- single records -----------------------------------------------------------------------------*/
 
@@ -122,24 +143,42 @@ int record_iter_init(struct record_iter *it, const struct batch *b, size_t max_i
 /* The next record; false at the end, or where the batch is damaged (`it->next < it->n` then). */
 bool record_iter_next(struct record_iter *it, struct record *ret_record);
 
+/* Takes the first header off `*headers`; false at the end or where it is damaged (something is left
+ * of `*headers` then). A key is never null, a value may be. */
+bool record_header_next(struct bytes *headers, struct bytes *ret_key, struct bytes *ret_value);
+
 /* ---- building -----------------------------------------------------------------------------------*/
 
 /* Builds a batch: fill in the public fields, add records, finish. */
 struct batch_builder {
-    struct buf out;      /* the finished batch is here */
-    struct buf payload;  /* records so far, not compressed */
+    /* Public. */
     enum codec codec;
-    int16_t attributes;  /* besides the codec */
-    int64_t base_offset, base_timestamp, max_timestamp, producer_id;
-    int32_t leader_epoch, base_sequence, count;
+    int level;          /* of the codec; 0: its default */
+    int16_t attributes; /* besides the codec */
+    int64_t base_offset, producer_id;
+    int32_t leader_epoch, base_sequence;
     int16_t producer_epoch;
+    /* Kept by the functions; `payload.len` tells how large the records have grown. */
+    int64_t base_timestamp, max_timestamp;
+    int32_t count;
+    struct buf payload; /* records so far, not compressed */
+    struct buf out;     /* the finished batch */
 };
 
+/* No codec, base offset 0, leader epoch -1, no producer. `_init` is for new storage, `_reset` for the
+ * next batch: it keeps the memory of the one before. */
 void batch_builder_init(struct batch_builder *b);
+void batch_builder_reset(struct batch_builder *b);
+void batch_builder_release(struct batch_builder *b);
+
+/* Adds a record: null key and value have data == NULL; `headers` is encoded, without the count. */
 void batch_builder_add(struct batch_builder *b, int64_t timestamp, struct bytes key,
                        struct bytes value, struct bytes headers, int32_t n_headers);
-/* Writes header and payload to `b->out`; the builder may then be initialised again. */
+
+/* Appends one header in that encoding. */
+void record_header_put(struct buf *headers, struct bytes key, struct bytes value);
+
+/* Writes header and payload to `b->out` and returns a view of it: valid until the next reset. */
 struct bytes batch_builder_finish(struct batch_builder *b);
-void batch_builder_release(struct batch_builder *b);
 
 #endif
