@@ -138,8 +138,7 @@ int32_t log_last_epoch(const struct log *log);
 /* The epoch of the record at `offset`, or -1. */
 int32_t log_epoch_at(const struct log *log, int64_t offset);
 
-/* The largest known epoch at or below `epoch`, and where it ends: the start of the next epoch, or
- * the log's end. Both -1 when there is none. */
+/* What OffsetForLeaderEpoch answers: as epochs_end() (storage/epochs.h). */
 void log_epoch_end(const struct log *log, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end);
 
 /* ---- cutting --------------------------------------------------------------------------------------*/
