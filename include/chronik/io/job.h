@@ -9,8 +9,6 @@
 
 /* Embedded in what it works on; the memory stays until `done`. */
 struct job {
-    struct list link; /* waiting for a thread */
-    struct loop *loop;
     void (*run)(struct job *job);  /* on a pool thread */
     void (*done)(struct job *job); /* on the loop, in the events step; the job may be freed here */
 };
