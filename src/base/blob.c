@@ -33,8 +33,8 @@ struct blob *blob_adopt(void *data, size_t len)
     return blob;
 }
 
-/* Small pieces share a block of at least this many bytes. */
-enum { CHAIN_BLOCK = 512 };
+/* Small pieces share blocks: the first has CHAIN_BLOCK bytes, later ones grow with the chain. */
+enum { CHAIN_BLOCK = 512, CHAIN_BLOCK_MAX = 64 * 1024 };
 
 static void push(struct chain *chain, struct blob *blob, struct bytes part)
 {
@@ -48,16 +48,27 @@ void chain_add(struct chain *chain, struct blob *blob, struct bytes part)
     push(chain, blob ? blob_ref(blob) : NULL, part);
 }
 
-uint8_t *chain_reserve(struct chain *chain, size_t len)
+uint8_t *chain_room(struct chain *chain, size_t len, uint8_t **ret_end)
 {
     if (chain->open == NULL || len > chain->open->len - chain->open_used) {
+        size_t size = max_u64(len, min_u64(max_u64(chain->len, CHAIN_BLOCK), CHAIN_BLOCK_MAX));
         blob_unref(chain->open);
-        chain->open = blob_new(len > CHAIN_BLOCK ? len : CHAIN_BLOCK);
+        chain->open = blob_new(size);
         chain->open_used = 0;
+    }
+    *ret_end = chain->open->data + chain->open->len;
+    return chain->open->data + chain->open_used;
+}
+
+void chain_commit(struct chain *chain, size_t len)
+{
+    if (len == 0) {
+        return;
     }
     uint8_t *at = chain->open->data + chain->open_used;
     struct slice *last = chain->n > 0 ? &chain->slices[chain->n - 1] : NULL;
 
+    check(len <= chain->open->len - chain->open_used);
     chain->open_used += len;
     if (last != NULL && last->blob == chain->open && last->bytes.data + last->bytes.len == at) {
         last->bytes.len += len;
@@ -65,6 +76,13 @@ uint8_t *chain_reserve(struct chain *chain, size_t len)
     } else {
         push(chain, blob_ref(chain->open), bytes_of(at, len));
     }
+}
+
+uint8_t *chain_reserve(struct chain *chain, size_t len)
+{
+    uint8_t *end;
+    uint8_t *at = chain_room(chain, len, &end);
+    chain_commit(chain, len);
     return at;
 }
 

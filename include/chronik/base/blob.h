@@ -60,6 +60,12 @@ void chain_add(struct chain *chain, struct blob *blob, struct bytes part);
  * is released: lengths and checksums can be filled in later. */
 uint8_t *chain_reserve(struct chain *chain, size_t len);
 
+/* The same in two steps, for those who write many small pieces: first at least `len` bytes of room,
+ * up to `*ret_end`, then so many of them as have been written, from its start. Nothing else may be
+ * done with the chain in between. */
+uint8_t *chain_room(struct chain *chain, size_t len, uint8_t **ret_end);
+void chain_commit(struct chain *chain, size_t len);
+
 /* Appends a copy. */
 void chain_put(struct chain *chain, const void *data, size_t len);
 

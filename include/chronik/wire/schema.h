@@ -3,6 +3,7 @@
  * src/wire/schema/NN_name.api holds the fields of one API; the host tool `schemac` turns each into
  *   - C structs:  struct <api>_request, <api>_response, and for a nested element
  *                 struct <api>_request_<element> / <api>_response_<element>
+ *   - defaults:   const struct <struct> <struct>_default, to begin with when one is filled in
  *   - tables:     const struct wire_api wire_<api>, which the codec, the printer and the random
  *                 generator read.
  * All APIs together are declared in the generated <chronik/wire/api.h>.
@@ -54,31 +55,28 @@ struct wire_struct;
 
 struct wire_field {
     const char *name;
-    uint8_t kind;    /* enum wire_kind */
-    uint8_t element; /* of an array: enum wire_kind */
-    bool is_error;   /* an int16 that holds an enum kafka_error: printed by name */
-    bool secret;     /* never printed */
-    int16_t since, until;                 /* versions that have the field, both included */
-    int16_t nullable_since, nullable_until;
-    int16_t tag;                          /* -1: not a tagged field */
-    int16_t tagged_since;                 /* from this version on it is tagged */
-    uint16_t offset;                      /* in the C struct, bytes */
-    uint16_t count_offset;                /* of an array: where n_<name> is */
-    const struct wire_struct *of;         /* of a struct, or of an array of structs */
-    bool default_null;                    /* the default is null */
-    int64_t default_int;                  /* numbers and bools; uuid: always zero */
-    double default_float;
-    const char *default_text;             /* strings; NULL: empty */
+    const struct wire_struct *of; /* of a struct, or of an array of structs */
+    int16_t since, until;         /* versions that have the field, both included */
+    int16_t nullable_since, nullable_until; /* versions in which it can be null; none: since > until */
+    uint16_t offset;              /* in the C struct, bytes */
+    uint16_t count_offset;        /* of an array: where n_<name> is */
+    int16_t tag;                  /* -1: not a tagged field */
+    uint8_t kind;                 /* enum wire_kind */
+    uint8_t element;              /* of an array: enum wire_kind */
+    bool is_error;                /* an int16 that holds an enum kafka_error: printed by name */
+    bool secret;                  /* never printed */
 };
 
 struct wire_struct {
     const char *name;
-    uint16_t size; /* of the C struct, bytes */
-    uint16_t n_fields;
-    const struct wire_field *fields;
+    const struct wire_field *fields; /* untagged ones in wire order, then tagged ones by tag */
+    const void *defaults;            /* a C struct with each field at its default */
+    uint16_t n_fields, n_untagged;
+    uint16_t size;     /* of the C struct, bytes */
+    uint16_t min_size; /* bytes that it takes on the wire at least, in any version */
 };
 
-/* One API, or one kind of record (key -1) when the text begins with `record`. */
+/* One API, or one kind of record when the text begins with `record` (key -1 where it has none). */
 struct wire_api {
     int16_t key;
     const char *name;                      /* "produce" */

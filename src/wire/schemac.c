@@ -1,0 +1,75 @@
+/* schemac: reads the arguments, runs the parts.
+ *
+ *   schemac --header|--source|--doc LAYER/UNIT OUT FILE…
+ *
+ * Writes the C header, the tables or the documentation of all schema texts given. Nothing is written
+ * when a text has a mistake: the message names file, line and what is allowed. */
+#include "schemac.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+_Noreturn void fail(const char *file, int line, const char *fmt, ...)
+{
+    va_list ap;
+    fprintf(stderr, "%s:%d: ", file, line);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static void save(const char *path, const struct buf *out)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL || fwrite(out->data, 1, out->len, file) != out->len || fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static const struct {
+    const char *option;
+    void (*write)(const struct schema *schema, struct buf *out);
+} outputs[] = {
+    { "--header", schema_write_header },
+    { "--source", schema_write_source },
+    { "--doc", schema_write_doc },
+};
+
+static int usage(void)
+{
+    fputs("usage: schemac --header|--source|--doc LAYER/UNIT OUT FILE...\n", stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) {
+        return usage();
+    }
+    struct schema schema = { .unit = text_of(argv[2]) };
+    schema.layer = text_cut(&schema.unit, '/');
+    if (schema.unit.data == NULL) {
+        return usage();
+    }
+    arena_init(&schema.arena, 0);
+    for (int i = 4; i < argc; i++) {
+        schema_read(&schema, argv[i]);
+    }
+    schema_check(&schema);
+
+    for (size_t i = 0; i < countof(outputs); i++) {
+        if (strcmp(argv[1], outputs[i].option) == 0) {
+            struct buf out = { 0 };
+            outputs[i].write(&schema, &out);
+            save(argv[3], &out);
+            buf_release(&out);
+            arena_release(&schema.arena);
+            return 0;
+        }
+    }
+    arena_release(&schema.arena);
+    return usage();
+}
