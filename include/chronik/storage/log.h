@@ -13,6 +13,7 @@
 #ifndef CHRONIK_STORAGE_LOG_H
 #define CHRONIK_STORAGE_LOG_H
 
+#include <chronik/base/blob.h>
 #include <chronik/storage/store.h>
 #include <chronik/wire/records.h>
 
