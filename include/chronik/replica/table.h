@@ -1,0 +1,69 @@
+/* All replicas of this node, kept in step with the metadata.
+ *
+ * Topics are found by name and by id, a partition by its index in its topic. The table hears of
+ * every applied change (meta/meta.h) and creates, moves, and deletes replicas accordingly. */
+#ifndef CHRONIK_REPLICA_TABLE_H
+#define CHRONIK_REPLICA_TABLE_H
+
+#include <chronik/base/diag.h>
+#include <chronik/base/map.h>
+#include <chronik/base/metric.h>
+#include <chronik/meta/config.h>
+#include <chronik/replica/partition.h>
+
+struct image;
+struct image_topic;
+
+struct topic_replicas {
+    struct map_node by_name, by_id;
+    struct uuid id;
+    char *name;
+    struct topic_config config; /* resolved: topic over broker over default */
+    int32_t n_partitions;
+    struct partition **partitions; /* NULL where this node holds no replica */
+
+    uint64_t bytes_in, bytes_out, batches_in, records_in; /* counted for the metrics */
+    uint64_t produce_requests, fetch_requests, failed_produce, failed_fetch;
+};
+
+struct replicas {
+    struct loop *loop;
+    struct store *store; /* NULL until it is open */
+    struct diag *diag;
+    int32_t node_id;
+    const struct image *image; /* NULL until the metadata is loaded */
+    const struct config_set *file; /* settings of file, environment and command line */
+    uint64_t seed;
+    struct map by_name, by_id;
+    uint64_t n_partitions, n_leaders;
+};
+
+void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int32_t node_id,
+                   const struct config_set *file);
+void replicas_release(struct replicas *r);
+
+/* The store is open and the metadata is loaded: takes over every topic, removes logs that the
+ * metadata gives to somebody else. Changes are followed from here on. */
+void replicas_start(struct replicas *r, struct store *store, const struct image *image);
+
+/* Applied changes of the metadata; `topic` as it is after the change. */
+void replicas_topic_changed(struct replicas *r, const struct image_topic *topic);
+void replicas_partition_changed(struct replicas *r, const struct image_topic *topic, int32_t index);
+void replicas_topic_deleted(struct replicas *r, const struct uuid *id);
+void replicas_config_changed(struct replicas *r);
+
+/* The store has gone offline. */
+void replicas_fail(struct replicas *r);
+
+struct topic_replicas *replicas_topic(const struct replicas *r, struct text name);
+struct topic_replicas *replicas_topic_by_id(const struct replicas *r, const struct uuid *id);
+
+/* The replica, or NULL when this node has none. */
+static inline struct partition *topic_partition(const struct topic_replicas *topic, int32_t index)
+{
+    return index >= 0 && index < topic->n_partitions ? topic->partitions[index] : NULL;
+}
+
+void replicas_metrics(struct replicas *r, struct metrics *metrics);
+
+#endif

@@ -1,0 +1,17 @@
+/* The end of a request, and its memory. */
+#include <chronik/api/request.h>
+
+void request_finish(struct request *request, enum request_outcome outcome)
+{
+    check(request->outcome == REQUEST_OPEN && outcome != REQUEST_OPEN);
+    request->outcome = outcome;
+    request->cancel = NULL;
+    request->finished(request);
+}
+
+void *request_alloc(struct request *request, size_t n, size_t size)
+{
+    void *items = arena_zalloc_array(&request->arena, n, size);
+    check(items != NULL);
+    return items;
+}

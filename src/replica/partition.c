@@ -1,0 +1,342 @@
+/* A partition's replica: leading, following, appending, and waking who waits.
+ *
+ * The happy path of a produce: the handler has validated the batch; partition_produce() asks the
+ * producer state whether it is new, appends it, and parks the produce in offset order. When the
+ * journal's write has returned, the log's listener marks the partition dirty; the advance step moves the
+ * high watermark and answers every produce it has passed, and tells the fetches that watch.
+ *
+ * A retried batch that is in the log already is parked on the original's offsets: it is acknowledged
+ * when, and only when, the original is (rule 11). */
+#include <chronik/replica/table.h>
+
+#include <chronik/base/states.h>
+#include <chronik/meta/image.h>
+#include <chronik/storage/producers.h>
+#include <errno.h>
+
+static const struct state PARTITION_STATES[] = {
+    [PARTITION_OFFLINE] = {
+        .name = "offline",
+        .next = STATE(PARTITION_BECOMING) | STATE(PARTITION_FOLLOWER),
+        .initial = true,
+    },
+    [PARTITION_BECOMING] = {
+        .name = "becoming leader",
+        .next = STATE(PARTITION_LEADER) | STATE(PARTITION_BECOMING) | STATE(PARTITION_FOLLOWER) |
+                STATE(PARTITION_OFFLINE),
+    },
+    [PARTITION_LEADER] = {
+        .name = "leader",
+        .next = STATE(PARTITION_BECOMING) | STATE(PARTITION_FOLLOWER) | STATE(PARTITION_OFFLINE),
+    },
+    [PARTITION_FOLLOWER] = {
+        .name = "follower",
+        .next = STATE(PARTITION_BECOMING) | STATE(PARTITION_FOLLOWER) | STATE(PARTITION_OFFLINE),
+    },
+};
+
+/* ---- waking ----------------------------------------------------------------------------------------*/
+
+static void finish(struct partition *p, struct produce *produce, enum kafka_error error)
+{
+    list_remove(&produce->link);
+    produce->error = error;
+    produce->log_start = p->log ? log_start_offset(p->log) : -1;
+    produce->done(produce);
+}
+
+/* Answers what lies wholly below `end`; the lists are in offset order. */
+static void acknowledge(struct partition *p, struct list *waits, int64_t end)
+{
+    struct list *first;
+    while ((first = list_first(waits)) != NULL) {
+        struct produce *produce = container_of(first, struct produce, link);
+        if (produce->last_offset >= end) {
+            break;
+        }
+        finish(p, produce, KAFKA_NONE);
+    }
+}
+
+static void fail_waits(struct partition *p, enum kafka_error error)
+{
+    struct list *first;
+    while ((first = list_first(&p->committed_waits)) != NULL ||
+           (first = list_first(&p->durable_waits)) != NULL) {
+        finish(p, container_of(first, struct produce, link), error);
+    }
+}
+
+static void tell_watches(struct partition *p)
+{
+    list_each (it, &p->watches) {
+        struct partition_watch *watch = container_of(it, struct partition_watch, link);
+        watch->news(watch);
+    }
+}
+
+/* ---- the advance step --------------------------------------------------------------------------------*/
+
+/* The smallest durable end over the in-sync set. With one replica that is the leader's own. */
+static int64_t committed_end(const struct partition *p)
+{
+    return log_durable_end(p->log);
+}
+
+static void move_high_watermark(struct partition *p)
+{
+    int64_t end = committed_end(p);
+    if (end > p->high_watermark) {
+        p->high_watermark = end;
+        log_set_high_watermark(p->log, end);
+        tell_watches(p);
+    }
+}
+
+static void advance(struct loop_task *task)
+{
+    struct partition *p = container_of(task, struct partition, advance);
+    if (p->log == NULL) {
+        return;
+    }
+    if (p->role == PARTITION_BECOMING && log_durable_end(p->log) >= p->epoch_start) {
+        state_move(PARTITION_STATES, &p->role, PARTITION_LEADER, p);
+        p->replicas->n_leaders++;
+        tell_watches(p);
+    }
+    if (p->role == PARTITION_LEADER) {
+        move_high_watermark(p);
+        acknowledge(p, &p->durable_waits, log_durable_end(p->log));
+        acknowledge(p, &p->committed_waits, p->high_watermark);
+    }
+}
+
+static void log_moved(void *arg)
+{
+    struct partition *p = arg;
+    loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------*/
+
+struct partition *partition_new(struct replicas *replicas, struct topic_replicas *topic,
+                                int32_t index)
+{
+    struct partition *p = mem_zalloc(sizeof *p);
+    p->replicas = replicas;
+    p->topic = topic;
+    p->index = index;
+    p->leader = p->leader_epoch = p->partition_epoch = -1;
+    list_init(&p->committed_waits);
+    list_init(&p->durable_waits);
+    list_init(&p->watches);
+    loop_task_init(&p->advance, advance);
+    state_start(PARTITION_STATES, &p->role, PARTITION_OFFLINE, p);
+
+    p->log = store_find(replicas->store, &topic->id, index);
+    if (p->log == NULL) {
+        p->log = store_create(replicas->store, &topic->id, text_of(topic->name), index,
+                              &topic->config.log);
+    }
+    if (p->log != NULL) {
+        log_configure(p->log, &topic->config.log);
+        log_listen(p->log, log_moved, p);
+        p->high_watermark = log_high_watermark(p->log);
+    }
+    replicas->n_partitions++;
+    return p;
+}
+
+static void leave_role(struct partition *p, enum partition_role role)
+{
+    if (p->role == PARTITION_LEADER) {
+        p->replicas->n_leaders--;
+    }
+    state_move(PARTITION_STATES, &p->role, role, p);
+}
+
+void partition_free(struct partition *p, bool deleted)
+{
+    struct list *it;
+    if (p->role != PARTITION_OFFLINE) {
+        leave_role(p, PARTITION_OFFLINE);
+    }
+    fail_waits(p, deleted ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_NOT_LEADER_OR_FOLLOWER);
+    while ((it = list_pop_front(&p->watches)) != NULL) {
+        struct partition_watch *watch = container_of(it, struct partition_watch, link);
+        watch->partition = NULL;
+        watch->news(watch);
+    }
+    if (p->log != NULL) {
+        log_listen(p->log, NULL, NULL);
+        if (deleted) {
+            store_delete(p->replicas->store, p->log);
+        }
+    }
+    loop_task_cancel(&p->advance);
+    p->replicas->n_partitions--;
+    free(p);
+}
+
+void partition_follow(struct partition *p, const struct image_partition *state)
+{
+    bool leads = state->leader == p->replicas->node_id;
+    bool same_epoch = state->leader_epoch == p->leader_epoch;
+
+    p->leader = state->leader;
+    p->leader_epoch = state->leader_epoch;
+    p->partition_epoch = state->epoch;
+    p->n_isr = state->n_isr;
+    p->n_replicas = state->n_replicas;
+    if (p->log == NULL) {
+        return;
+    }
+    if (leads && !(same_epoch && (p->role == PARTITION_LEADER || p->role == PARTITION_BECOMING))) {
+        leave_role(p, PARTITION_BECOMING);
+        log_begin_epoch(p->log, state->leader_epoch);
+        p->epoch_start = log_end(p->log);
+    } else if (!leads) {
+        leave_role(p, state->leader < 0 ? PARTITION_OFFLINE : PARTITION_FOLLOWER);
+    }
+    if (!same_epoch) {
+        fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
+        tell_watches(p);
+    }
+    loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
+}
+
+void partition_fail(struct partition *p)
+{
+    if (p->role != PARTITION_OFFLINE) {
+        leave_role(p, PARTITION_OFFLINE);
+    }
+    fail_waits(p, KAFKA_KAFKA_STORAGE_ERROR);
+    tell_watches(p);
+}
+
+/* ---- what clients ask --------------------------------------------------------------------------------*/
+
+enum kafka_error partition_check_leader(const struct partition *p, int32_t client_epoch)
+{
+    if (client_epoch >= 0 && client_epoch != p->leader_epoch) {
+        return client_epoch < p->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
+                                              : KAFKA_UNKNOWN_LEADER_EPOCH;
+    }
+    if (p->log == NULL || (p->role == PARTITION_OFFLINE && p->leader == p->replicas->node_id)) {
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+    return p->role == PARTITION_LEADER ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
+}
+
+int64_t partition_visible_end(const struct partition *p)
+{
+    return p->high_watermark;
+}
+
+bool partition_offsets_settled(const struct partition *p)
+{
+    return p->high_watermark >= p->epoch_start;
+}
+
+/* ---- producing -----------------------------------------------------------------------------------------*/
+
+static bool refuse(struct produce *produce, enum kafka_error error, const char *message)
+{
+    produce->error = error;
+    produce->message = message;
+    return true;
+}
+
+/* Parks in offset order. Only a duplicate can belong before others that already wait. */
+static void park(struct list *waits, struct produce *produce)
+{
+    struct list *at = waits->prev;
+    while (at != waits &&
+           container_of(at, struct produce, link)->last_offset > produce->last_offset) {
+        at = at->prev;
+    }
+    list_insert_after(at, &produce->link);
+}
+
+static bool wait_or_answer(struct partition *p, struct produce *produce)
+{
+    bool all = produce->acks < 0;
+    int64_t end = all ? p->high_watermark : log_durable_end(p->log);
+    produce->error = KAFKA_NONE;
+    if (produce->acks == 0 || produce->last_offset < end) {
+        return true;
+    }
+    park(all ? &p->committed_waits : &p->durable_waits, produce);
+    return false;
+}
+
+static enum kafka_error append_error(int error)
+{
+    switch (error) {
+    case -EAGAIN: /* the tail or the journal is full: the client tries again */
+        return KAFKA_REQUEST_TIMED_OUT;
+    default: /* disk full, or directory offline */
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+}
+
+bool partition_produce(struct partition *p, struct produce *produce)
+{
+    const struct topic_config *config = &p->topic->config;
+
+    produce->base_offset = produce->last_offset = produce->log_append_ms = -1;
+    produce->message = NULL;
+    produce->log_start = p->log ? log_start_offset(p->log) : -1;
+    enum kafka_error error = partition_check_leader(p, -1);
+    if (error != KAFKA_NONE) {
+        return refuse(produce, error, NULL);
+    }
+    if (produce->acks < 0 && p->n_isr < topic_config_min_isr(config, p->n_replicas)) {
+        return refuse(produce, KAFKA_NOT_ENOUGH_REPLICAS, NULL);
+    }
+    struct producer_verdict verdict = producers_decide(log_producers(p->log), produce->batch);
+    if (verdict.error != KAFKA_NONE) {
+        return refuse(produce, verdict.error, NULL);
+    }
+    if (verdict.duplicate) {
+        produce->base_offset = verdict.base_offset;
+        produce->last_offset = verdict.last_offset;
+        produce->log_append_ms = config->log_append_time ? verdict.timestamp : -1;
+        return wait_or_answer(p, produce);
+    }
+    struct log_append append = {
+        .batches = produce->batch->raw,
+        .leader_epoch = p->leader_epoch,
+        .as_leader = true,
+        .log_append_ms = config->log_append_time ? loop_wall_ms(p->replicas->loop) : -1,
+    };
+    int result = log_append(p->log, &append);
+    if (result != 0) {
+        return refuse(produce, append_error(result), result == -ENOSPC ? "the disk is full" : NULL);
+    }
+    produce->base_offset = append.base_offset;
+    produce->last_offset = append.last_offset;
+    produce->log_append_ms = append.log_append_ms;
+    return wait_or_answer(p, produce);
+}
+
+void partition_produce_cancel(struct produce *produce)
+{
+    list_remove(&produce->link);
+}
+
+/* ---- watching ------------------------------------------------------------------------------------------*/
+
+void partition_watch_start(struct partition *p, struct partition_watch *watch)
+{
+    watch->partition = p;
+    list_push_back(&p->watches, &watch->link);
+}
+
+void partition_watch_stop(struct partition_watch *watch)
+{
+    if (watch->partition != NULL) {
+        watch->partition = NULL;
+        list_remove(&watch->link);
+    }
+}
