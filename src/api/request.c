@@ -15,3 +15,17 @@ void *request_alloc(struct request *request, size_t n, size_t size)
     check(items != NULL);
     return items;
 }
+
+void *request_items(struct request *request, size_t n, const struct wire_struct *s)
+{
+    uint8_t *items = request_alloc(request, n, s->size);
+    for (size_t i = 0; i < n; i++) {
+        wire_defaults(s, items + i * s->size);
+    }
+    return items;
+}
+
+struct text request_text(struct request *request, const char *s)
+{
+    return arena_text(&request->arena, text_of(s));
+}

@@ -11,7 +11,8 @@
  * requests under way, replies that are not read, or memory that is used up stop the reading. */
 #include "conn.h"
 
-#include <chronik/api/table.h>
+#include <chronik/api/api.h>
+#include <stdio.h>
 
 /* ---- pausing and closing ----------------------------------------------------------------------------*/
 
@@ -73,6 +74,15 @@ static void request_finished(struct request *request)
     }
 }
 
+static void request_held(struct request *request, bool on)
+{
+    struct conn *conn = request->conn;
+    if (conn != NULL) {
+        conn->n_exclusive += on ? 1u : -1u;
+        loop_defer(conn->server->loop, LOOP_ADVANCE, &conn->advance);
+    }
+}
+
 static bool is_pipelined(const struct request *request)
 {
     return (request->entry->flags & API_PIPELINED) != 0;
@@ -89,7 +99,7 @@ static void start_or_block(struct conn *conn, struct request *request)
     if (may_start(conn, request)) {
         conn->blocked = NULL;
         conn->n_exclusive += is_pipelined(request) ? 0 : 1;
-        request->entry->handle(request);
+        api_handle(request);
     } else {
         conn->blocked = request;
     }
@@ -136,6 +146,7 @@ static struct request *request_new(struct conn *conn, const struct request_heade
     request->received_ns = loop_now_ns(conn->server->loop);
     request->frame_bytes = frame_bytes;
     request->finished = request_finished;
+    request->hold = request_held;
     arena_init(&request->arena, 0);
     server_memory_add(conn->server, frame_bytes);
     return request;

@@ -44,7 +44,7 @@ struct conn {
     const char *listener;
     struct list requests;    /* under way, oldest first */
     unsigned n_requests;
-    unsigned n_exclusive;    /* started requests that are not API_PIPELINED: 0 or 1 */
+    unsigned n_exclusive;    /* started requests that are not API_PIPELINED, or hold the others */
     struct request *blocked; /* the newest one, not started yet */
     struct partial partial;
     struct buf stash;        /* bytes behind what could be taken */

@@ -46,6 +46,7 @@ struct request {
     void *state;                              /* of the handler */
     void (*cancel)(struct request *request);  /* of the handler: the connection has closed */
     void (*finished)(struct request *request); /* of the server: takes the request back */
+    void (*hold)(struct request *request, bool on); /* of the server; see request_hold() */
     enum request_outcome outcome;
 };
 
@@ -57,8 +58,22 @@ static inline void request_reply(struct request *request)
     request_finish(request, REQUEST_REPLY);
 }
 
+/* While on, no later request of the connection begins, not even a pipelined one: its batches must be
+ * appended behind those of this one. Off again before the request ends. */
+static inline void request_hold(struct request *request, bool on)
+{
+    request->hold(request, on);
+}
+
 /* `n` zeroed items that live as long as the request. Never NULL: a budget bounds what a client's
  * bytes decode to, not what the broker answers. */
 void *request_alloc(struct request *request, size_t n, size_t size);
+
+/* The same for elements of a reply: `n` of them, with the defaults of their schema. */
+void *request_items(struct request *request, size_t n, const struct wire_struct *s);
+
+/* A copy of a string that lives as long as the request: for what the metadata owns, which may change
+ * before the reply is encoded. NULL gives a null text. */
+struct text request_text(struct request *request, const char *s);
 
 #endif

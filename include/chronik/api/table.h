@@ -7,7 +7,7 @@
 enum api_flags {
     API_PIPELINED = 1, /* may begin before earlier pipelined requests of its connection are answered;
                           anything else waits for all earlier ones, as with Apache Kafka */
-
+    API_ANYTIME = 2,   /* can be answered before the broker is ready */
 };
 
 struct api_entry {

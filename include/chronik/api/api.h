@@ -1,0 +1,65 @@
+/* What the handlers work with: the parts of the broker, and what several handlers need.
+ *
+ * Requests come in through api_handle(). Until the broker has its metadata and its logs, those that
+ * need them wait; ApiVersions does not. */
+#ifndef CHRONIK_API_API_H
+#define CHRONIK_API_API_H
+
+#include <chronik/api/producer_ids.h>
+#include <chronik/api/table.h>
+#include <chronik/base/diag.h>
+#include <chronik/base/metric.h>
+#include <chronik/meta/meta.h>
+#include <chronik/replica/fetch.h>
+
+struct api {
+    struct loop *loop;
+    struct diag *diag;
+    int32_t node_id;
+    struct meta *meta;
+    struct store *store;
+    struct replicas *replicas;
+    const struct config_set *file; /* settings of file, environment and command line */
+
+    struct session_cache sessions;
+    struct producer_ids producer_ids;
+    bool ready;
+    struct list waiting; /* struct request, until the broker is ready */
+    struct timer patience;
+    struct metric_histogram latency[128]; /* by key, of requests that are answered */
+};
+
+void api_init(struct api *api, struct loop *loop, struct diag *diag, int32_t node_id,
+              const struct config_set *file);
+void api_release(struct api *api);
+
+/* The broker can serve: the waiting requests begin. `meta`, `store` and `replicas` are set. */
+void api_start(struct api *api);
+
+/* Hands a request to its handler, now or when the broker is ready. */
+void api_handle(struct request *request);
+
+void api_metrics(struct api *api, struct metrics *metrics);
+
+/* ---- shared by handlers -----------------------------------------------------------------------------*/
+
+/* The broker configs in force here: file under what was changed at run time. */
+struct config_layers api_config(const struct api *api);
+
+/* Where clients of that listener reach a broker; NULL when it has no such listener. */
+const struct image_endpoint *api_endpoint(const struct image_broker *broker, const char *listener);
+
+/* A topic that a request names by id (where it is not zero), or else by name. NULL: unknown, then
+ * `*ret_error` is UNKNOWN_TOPIC_ID or UNKNOWN_TOPIC_OR_PARTITION. */
+const struct image_topic *api_topic(const struct api *api, const struct uuid *id, struct text name,
+                                    enum kafka_error *ret_error);
+
+/* The replica on this node; else NULL and why: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER. */
+struct partition *api_partition(const struct topic_replicas *topic, int32_t index,
+                                enum kafka_error *ret_error);
+
+/* When a request with that time-out has to be given up: loop time in ns; at least 1 ms, at most an
+ * hour from now. */
+uint64_t api_deadline(const struct api *api, int32_t timeout_ms);
+
+#endif

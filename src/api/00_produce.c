@@ -1,0 +1,420 @@
+/* Produce (key 0): checks record batches, appends them, answers when they are safe.
+ *
+ * First every partition's batch is validated: inline, or in a job when it has to be opened and is large
+ * (later requests of the connection are held meanwhile: batches are appended in the order in which they
+ * arrived). Then all are appended; each part waits for its durable end (acks=1) or the high watermark
+ * (acks=all). The answer goes when no part waits any more, or the time-out has passed.
+ *
+ * Versions 0 to 2 are advertised, since old librdkafka reads its codecs from that, and close the
+ * connection, as with Apache Kafka 4. */
+#include <chronik/api/api.h>
+#include <chronik/io/job.h>
+#include <chronik/wire/api.h>
+
+enum { INLINE_BYTES = 64 * 1024 }; /* a compressed batch up to this size is opened on the loop */
+
+/* One partition of the request. */
+struct part {
+    struct produce produce;
+    struct produce_state *state;
+    struct produce_response_partition *reply;
+    struct topic_replicas *topic;
+    struct partition *partition;
+    struct batch batch;
+    struct batch_rules rules;
+    bool recompress;    /* compression.type asks for another codec: `codec` */
+    enum codec codec;
+    struct buf scratch; /* the opened records */
+    struct buf rebuilt; /* the batch in the other codec */
+    enum kafka_error error;
+    struct batch_verdict verdict;
+    const char *message; /* static */
+    bool waits;
+};
+
+struct produce_state {
+    struct request *request;
+    struct part *parts;
+    size_t n_parts, n_waiting;
+    struct timer timer;
+    struct job job; /* validates the large parts */
+};
+
+static const struct produce_request *body(const struct produce_state *state)
+{
+    return state->request->body;
+}
+
+/* ---- validation ------------------------------------------------------------------------------------*/
+
+static struct batch_rules rules_of(const struct topic_config *config, int64_t now_ms)
+{
+    int64_t before = config->timestamp_before_max_ms, after = config->timestamp_after_max_ms;
+    return (struct batch_rules){
+        .max_bytes = config->max_message_bytes,
+        .max_inflated = config->max_decompressed_bytes,
+        .need_keys = config->log.compact,
+        .timestamp_min = before >= now_ms ? INT64_MIN : now_ms - before,
+        .timestamp_max = after >= INT64_MAX - now_ms ? INT64_MAX : now_ms + after,
+        .log_append_time = config->log_append_time,
+    };
+}
+
+/* What can be said of a batch without looking at its records. */
+static enum kafka_error check_header(struct part *part, size_t records_len, int16_t version)
+{
+    const struct batch *b = &part->batch;
+    if (b->raw.len != records_len) {
+        part->message = "a Produce request carries exactly one batch for each partition";
+        return KAFKA_INVALID_RECORD;
+    }
+    if (b->base_offset != 0) {
+        part->message = "the base offset of a producer's batch must be 0";
+        return KAFKA_INVALID_RECORD;
+    }
+    if ((b->attributes & BATCH_TRANSACTIONAL) != 0) {
+        part->message = "no transaction is open: this broker does not coordinate transactions";
+        return KAFKA_INVALID_TXN_STATE;
+    }
+    if (batch_codec(b) == CODEC_ZSTD && version < 7) {
+        part->message = "zstd needs Produce version 7 or later";
+        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    return KAFKA_NONE;
+}
+
+/* Finds partition and batch; what is wrong with either ends in `part->error`. */
+static void open_part(struct request *request, struct part *part, int32_t index,
+                      struct bytes records)
+{
+    part->reply->partition_index = index;
+    if (part->topic == NULL) {
+        return;
+    }
+    const struct topic_config *config = &part->topic->config;
+    part->partition = api_partition(part->topic, index, &part->error);
+    if (part->error != KAFKA_NONE) {
+        return;
+    }
+    if (records.data == NULL) {
+        part->error = KAFKA_INVALID_RECORD;
+        part->message = "no records";
+        return;
+    }
+    part->error = batch_parse(records, &part->batch);
+    if (part->error == KAFKA_NONE) {
+        part->error = check_header(part, records.len, request->header.api_version);
+    }
+    part->rules = rules_of(config, loop_wall_ms(request->api->loop));
+    part->codec = config->codec;
+    part->recompress = !config->keep_codec && batch_codec(&part->batch) != config->codec;
+}
+
+static bool is_heavy(const struct part *part)
+{
+    return part->recompress ||
+           (batch_codec(&part->batch) != CODEC_NONE && part->batch.raw.len > INLINE_BYTES);
+}
+
+/* May run in a job: touches this part only. */
+static void validate(struct part *part)
+{
+    part->error = batch_validate(&part->batch, &part->rules, &part->scratch, &part->verdict);
+    if (part->error != KAFKA_NONE) {
+        part->message = part->verdict.text;
+        return;
+    }
+    if (part->verdict.max_timestamp != part->batch.max_timestamp) {
+        batch_stamp_max((uint8_t *)part->batch.raw.data, part->verdict.max_timestamp);
+        part->batch.max_timestamp = part->verdict.max_timestamp;
+    }
+    if (part->recompress) {
+        int result = batch_recompress(&part->batch, part->codec, part->rules.max_inflated,
+                                      &part->scratch, &part->rebuilt);
+        part->error = result == 0 ? batch_parse(buf_bytes(&part->rebuilt), &part->batch)
+                                  : KAFKA_CORRUPT_MESSAGE;
+    }
+}
+
+/* ---- the answer --------------------------------------------------------------------------------------*/
+
+static void fill_record_errors(struct produce_state *state, struct part *part)
+{
+    enum { MAX_FAULTS = 100 };
+    struct batch_fault faults[MAX_FAULTS];
+    if (part->verdict.record < 0 || part->message != part->verdict.text) {
+        return;
+    }
+    size_t n = batch_faults(&part->batch, &part->rules, &part->scratch, faults, MAX_FAULTS);
+    part->reply->record_errors =
+        request_items(state->request, n, &wire_produce_response_record_error);
+    part->reply->n_record_errors = (int32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        part->reply->record_errors[i].batch_index = faults[i].record;
+        part->reply->record_errors[i].message = text_of(faults[i].text);
+    }
+}
+
+static void add_node(struct produce_state *state, int32_t node_id)
+{
+    struct produce_response *reply = state->request->reply;
+    const struct image_broker *broker = image_broker(meta_image(state->request->api->meta), node_id);
+    const struct image_endpoint *at =
+        broker ? api_endpoint(broker, state->request->listener) : NULL;
+    if (at == NULL) {
+        return;
+    }
+    for (int32_t i = 0; i < reply->n_node_endpoints; i++) {
+        if (reply->node_endpoints[i].node_id == node_id) {
+            return;
+        }
+    }
+    if (reply->node_endpoints == NULL) {
+        reply->node_endpoints =
+            request_items(state->request, state->n_parts, &wire_produce_response_node_endpoint);
+    }
+    struct produce_response_node_endpoint *node = &reply->node_endpoints[reply->n_node_endpoints++];
+    node->node_id = node_id;
+    node->host = request_text(state->request, at->host);
+    node->port = at->port;
+    node->rack = request_text(state->request, broker->rack);
+}
+
+/* Tells the client where the leader is now, so that it need not ask (KIP-951). */
+static void fill_leader(struct produce_state *state, struct part *part)
+{
+    const struct image_partition *now =
+        part->topic ? image_partition(meta_image(state->request->api->meta), &part->topic->id,
+                                      part->reply->partition_index)
+                    : NULL;
+    if (now != NULL && now->leader >= 0) {
+        part->reply->current_leader.leader_id = now->leader;
+        part->reply->current_leader.leader_epoch = now->leader_epoch;
+        add_node(state, now->leader);
+    }
+}
+
+static void fill_reply(struct produce_state *state, struct part *part)
+{
+    struct produce_response_partition *reply = part->reply;
+    reply->error = (int16_t)part->error;
+    reply->base_offset = reply->log_append_time_ms = reply->log_start_offset = -1;
+    if (part->error == KAFKA_NONE) {
+        reply->base_offset = part->produce.base_offset;
+        reply->log_append_time_ms = part->produce.log_append_ms;
+        reply->log_start_offset = part->produce.log_start;
+        return;
+    }
+    if (part->topic != NULL) {
+        part->topic->failed_produce++;
+    }
+    if (part->message != NULL) {
+        reply->error_message = text_of(part->message);
+    }
+    if (part->error == KAFKA_NOT_LEADER_OR_FOLLOWER) {
+        fill_leader(state, part);
+    }
+    fill_record_errors(state, part);
+}
+
+static void answer(struct produce_state *state)
+{
+    struct request *request = state->request;
+    bool silent = body(state)->acks == 0, failed = false;
+
+    timer_cancel(&state->timer);
+    for (size_t i = 0; i < state->n_parts; i++) {
+        struct part *part = &state->parts[i];
+        if (part->waits) {
+            partition_produce_cancel(&part->produce);
+            part->error = KAFKA_REQUEST_TIMED_OUT;
+        }
+        failed = failed || part->error != KAFKA_NONE;
+        if (!silent) {
+            fill_reply(state, part);
+        }
+        buf_release(&part->scratch);
+        buf_release(&part->rebuilt);
+    }
+    /* With acks=0 a closed connection is the only way to tell that something went wrong. */
+    request_finish(request, !silent ? REQUEST_REPLY : failed ? REQUEST_CLOSE : REQUEST_SILENT);
+}
+
+static void time_is_up(struct timer *timer)
+{
+    answer(container_of(timer, struct produce_state, timer));
+}
+
+/* ---- appending ---------------------------------------------------------------------------------------*/
+
+static void part_done(struct produce *produce)
+{
+    struct part *part = container_of(produce, struct part, produce);
+    struct produce_state *state = part->state;
+    part->error = produce->error;
+    part->message = produce->message;
+    part->waits = false;
+    if (--state->n_waiting == 0) {
+        answer(state);
+    }
+}
+
+static void append(struct produce_state *state, struct part *part)
+{
+    part->produce.batch = &part->batch;
+    part->produce.acks = body(state)->acks;
+    part->produce.done = part_done;
+    part->topic->produce_requests++;
+    if (!partition_produce(part->partition, &part->produce)) {
+        part->waits = true;
+        state->n_waiting++;
+    } else {
+        part->error = part->produce.error;
+        part->message = part->produce.message;
+    }
+    if (part->waits || part->error == KAFKA_NONE) {
+        part->topic->bytes_in += part->batch.raw.len;
+        part->topic->records_in += (uint64_t)part->batch.count;
+    }
+}
+
+static void append_all(struct produce_state *state)
+{
+    for (size_t i = 0; i < state->n_parts; i++) {
+        if (state->parts[i].error == KAFKA_NONE) {
+            append(state, &state->parts[i]);
+        }
+    }
+    if (state->n_waiting == 0) {
+        answer(state);
+    } else {
+        timer_set_at(&state->timer, api_deadline(state->request->api, body(state)->timeout_ms));
+    }
+}
+
+static void run_job(struct job *job)
+{
+    struct produce_state *state = container_of(job, struct produce_state, job);
+    for (size_t i = 0; i < state->n_parts; i++) {
+        struct part *part = &state->parts[i];
+        if (part->error == KAFKA_NONE && is_heavy(part)) {
+            validate(part);
+        }
+    }
+}
+
+/* The topic may have gone meanwhile: look again. */
+static void job_done(struct job *job)
+{
+    struct produce_state *state = container_of(job, struct produce_state, job);
+    const struct produce_request *request = body(state);
+    size_t next = 0;
+    for (int32_t t = 0; t < request->n_topics; t++) {
+        for (int32_t p = 0; p < request->topics[t].n_partitions; p++) {
+            struct part *part = &state->parts[next++];
+            struct replicas *r = state->request->api->replicas;
+            part->topic = request->topics[t].name.data != NULL
+                              ? replicas_topic(r, request->topics[t].name)
+                              : replicas_topic_by_id(r, &request->topics[t].topic_id);
+            if (part->error == KAFKA_NONE) {
+                part->error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+                part->partition =
+                    part->topic ? api_partition(part->topic, part->reply->partition_index,
+                                                &part->error)
+                                : NULL;
+            }
+        }
+    }
+    request_hold(state->request, false);
+    append_all(state);
+}
+
+/* ---- the request ---------------------------------------------------------------------------------------*/
+
+static size_t count_parts(const struct produce_request *request)
+{
+    size_t n = 0;
+    for (int32_t t = 0; t < request->n_topics; t++) {
+        n += (size_t)request->topics[t].n_partitions;
+    }
+    return n;
+}
+
+/* Mirrors the request's topics in the reply, and makes a part of each partition. */
+static void open_parts(struct produce_state *state, bool by_id)
+{
+    struct request *request = state->request;
+    const struct produce_request *in = request->body;
+    struct produce_response *out = request->reply;
+    struct part *part = state->parts;
+
+    out->topics = request_items(request, (size_t)in->n_topics, &wire_produce_response_topic);
+    out->n_topics = in->n_topics;
+    for (int32_t t = 0; t < in->n_topics; t++) {
+        const struct produce_request_topic *from = &in->topics[t];
+        struct produce_response_topic *to = &out->topics[t];
+        struct replicas *r = request->api->replicas;
+        struct topic_replicas *topic =
+            by_id ? replicas_topic_by_id(r, &from->topic_id) : replicas_topic(r, from->name);
+
+        to->name = from->name;
+        to->topic_id = from->topic_id;
+        to->n_partitions = from->n_partitions;
+        to->partitions = request_items(request, (size_t)to->n_partitions,
+                                       &wire_produce_response_partition);
+        for (int32_t p = 0; p < from->n_partitions; p++, part++) {
+            part->state = state;
+            part->reply = &to->partitions[p];
+            part->topic = topic;
+            part->error = topic ? KAFKA_NONE
+                          : by_id ? KAFKA_UNKNOWN_TOPIC_ID
+                                  : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+            open_part(request, part, from->partitions[p].partition_index,
+                      from->partitions[p].records.view);
+        }
+    }
+}
+
+static void refuse_all(struct produce_state *state, enum kafka_error error)
+{
+    for (size_t i = 0; i < state->n_parts; i++) {
+        state->parts[i].error = error;
+    }
+    answer(state);
+}
+
+void handle_produce(struct request *request)
+{
+    const struct produce_request *in = request->body;
+    struct produce_state *state = request_alloc(request, 1, sizeof *state);
+    bool heavy = false;
+
+    state->request = request;
+    state->n_parts = count_parts(in);
+    state->parts = request_alloc(request, state->n_parts, sizeof *state->parts);
+    request->state = state;
+    timer_init(&state->timer, request->api->loop, time_is_up);
+    open_parts(state, request->header.api_version >= 13);
+    if (in->acks < -1 || in->acks > 1) {
+        refuse_all(state, KAFKA_INVALID_REQUIRED_ACKS);
+        return;
+    }
+    if (in->transactional_id.data != NULL) { /* there is no transaction coordinator here */
+        refuse_all(state, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        return;
+    }
+    for (size_t i = 0; i < state->n_parts; i++) {
+        struct part *part = &state->parts[i];
+        if (part->error == KAFKA_NONE && is_heavy(part)) {
+            heavy = true;
+        } else if (part->error == KAFKA_NONE) {
+            validate(part);
+        }
+    }
+    if (heavy) {
+        request_hold(request, true);
+        job_start(request->api->loop, &state->job, run_job, job_done);
+    } else {
+        append_all(state);
+    }
+}

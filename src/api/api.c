@@ -1,0 +1,145 @@
+/* Dispatch, the wait until the broker is ready, and what handlers share. */
+#include <chronik/api/api.h>
+
+enum { PATIENCE_S = 30 }; /* a request that has waited this long for readiness is given up */
+
+/* ---- dispatch ------------------------------------------------------------------------------------*/
+
+static void waiting_cancel(struct request *request)
+{
+    request_finish(request, REQUEST_CLOSE);
+}
+
+/* A waiting request has no state yet: its place in the queue is kept there. */
+struct waiting {
+    struct list link;
+    struct request *request;
+};
+
+static void drop_waiting(struct request *request)
+{
+    struct waiting *waiting = request->state;
+    list_remove(&waiting->link);
+    waiting_cancel(request);
+}
+
+void api_handle(struct request *request)
+{
+    struct api *api = request->api;
+    if (api->ready || (request->entry->flags & API_ANYTIME) != 0) {
+        request->entry->handle(request);
+        return;
+    }
+    struct waiting *waiting = request_alloc(request, 1, sizeof *waiting);
+    waiting->request = request;
+    request->state = waiting;
+    request->cancel = drop_waiting;
+    list_push_back(&api->waiting, &waiting->link);
+    if (!timer_is_set(&api->patience)) {
+        timer_set_in(&api->patience, PATIENCE_S * NS_PER_S);
+    }
+}
+
+/* The protocol has no "not yet": a closed connection makes every client try again, here or elsewhere. */
+static void lose_patience(struct timer *timer)
+{
+    struct api *api = container_of(timer, struct api, patience);
+    uint64_t now = loop_now_ns(api->loop);
+    list_each (it, &api->waiting) {
+        struct request *request = container_of(it, struct waiting, link)->request;
+        if (request->received_ns + PATIENCE_S * NS_PER_S > now) {
+            timer_set_at(timer, request->received_ns + PATIENCE_S * NS_PER_S);
+            return;
+        }
+        drop_waiting(request);
+    }
+}
+
+void api_start(struct api *api)
+{
+    struct list *it;
+    api->ready = true;
+    timer_cancel(&api->patience);
+    while ((it = list_pop_front(&api->waiting)) != NULL) {
+        struct request *request = container_of(it, struct waiting, link)->request;
+        request->state = NULL;
+        request->cancel = NULL;
+        request->entry->handle(request);
+    }
+}
+
+const struct api_entry *api_find(int16_t key)
+{
+    for (unsigned i = 0; i < api_table_count; i++) {
+        if (api_table[i].wire->key == key) {
+            return &api_table[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------*/
+
+void api_init(struct api *api, struct loop *loop, struct diag *diag, int32_t node_id,
+              const struct config_set *file)
+{
+    *api = (struct api){ .loop = loop, .diag = diag, .node_id = node_id, .file = file };
+    list_init(&api->waiting);
+    timer_init(&api->patience, loop, lose_patience);
+}
+
+void api_release(struct api *api)
+{
+    timer_cancel(&api->patience);
+    list_each (it, &api->waiting) {
+        drop_waiting(container_of(it, struct waiting, link)->request);
+    }
+}
+
+/* ---- shared by handlers -----------------------------------------------------------------------------*/
+
+struct config_layers api_config(const struct api *api)
+{
+    return image_config_layers(meta_image(api->meta), api->node_id, api->file);
+}
+
+const struct image_endpoint *api_endpoint(const struct image_broker *broker, const char *listener)
+{
+    for (unsigned i = 0; i < broker->n_endpoints; i++) {
+        if (strcmp(broker->endpoints[i].listener, listener) == 0) {
+            return &broker->endpoints[i];
+        }
+    }
+    return NULL;
+}
+
+const struct image_topic *api_topic(const struct api *api, const struct uuid *id, struct text name,
+                                    enum kafka_error *ret_error)
+{
+    const struct image *image = meta_image(api->meta);
+    const struct image_topic *topic;
+    if (id != NULL && !uuid_is_zero(id)) {
+        topic = image_topic_by_id(image, id);
+        *ret_error = topic ? KAFKA_NONE : KAFKA_UNKNOWN_TOPIC_ID;
+    } else {
+        topic = image_topic(image, name);
+        *ret_error = topic ? KAFKA_NONE : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    }
+    return topic;
+}
+
+struct partition *api_partition(const struct topic_replicas *topic, int32_t index,
+                                enum kafka_error *ret_error)
+{
+    struct partition *p = topic_partition(topic, index);
+    *ret_error = p != NULL                                        ? KAFKA_NONE
+                 : index >= 0 && index < topic->n_partitions ? KAFKA_NOT_LEADER_OR_FOLLOWER
+                                                             : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    return p;
+}
+
+uint64_t api_deadline(const struct api *api, int32_t timeout_ms)
+{
+    int64_t ms = max_i64(1, min_i64(timeout_ms, 3600000));
+    return loop_now_ns(api->loop) + (uint64_t)ms * NS_PER_MS;
+}
