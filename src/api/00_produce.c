@@ -7,7 +7,8 @@
  *
  * Versions 0 to 2 are advertised, since old librdkafka reads its codecs from that, and close the
  * connection, as with Apache Kafka 4. */
-#include <chronik/api/api.h>
+#include "handlers.h"
+
 #include <chronik/io/job.h>
 #include <chronik/wire/api.h>
 
@@ -147,7 +148,7 @@ static void fill_record_errors(struct produce_state *state, struct part *part)
     }
     size_t n = batch_faults(&part->batch, &part->rules, &part->scratch, faults, MAX_FAULTS);
     part->reply->record_errors =
-        request_items(state->request, n, &wire_produce_response_record_error);
+        request_items(state->request, n, produce_response_record_error);
     part->reply->n_record_errors = (int32_t)n;
     for (size_t i = 0; i < n; i++) {
         part->reply->record_errors[i].batch_index = faults[i].record;
@@ -171,7 +172,7 @@ static void add_node(struct produce_state *state, int32_t node_id)
     }
     if (reply->node_endpoints == NULL) {
         reply->node_endpoints =
-            request_items(state->request, state->n_parts, &wire_produce_response_node_endpoint);
+            request_items(state->request, state->n_parts, produce_response_node_endpoint);
     }
     struct produce_response_node_endpoint *node = &reply->node_endpoints[reply->n_node_endpoints++];
     node->node_id = node_id;
@@ -348,7 +349,7 @@ static void open_parts(struct produce_state *state, bool by_id)
     struct produce_response *out = request->reply;
     struct part *part = state->parts;
 
-    out->topics = request_items(request, (size_t)in->n_topics, &wire_produce_response_topic);
+    out->topics = request_items(request, (size_t)in->n_topics, produce_response_topic);
     out->n_topics = in->n_topics;
     for (int32_t t = 0; t < in->n_topics; t++) {
         const struct produce_request_topic *from = &in->topics[t];
@@ -361,7 +362,7 @@ static void open_parts(struct produce_state *state, bool by_id)
         to->topic_id = from->topic_id;
         to->n_partitions = from->n_partitions;
         to->partitions = request_items(request, (size_t)to->n_partitions,
-                                       &wire_produce_response_partition);
+                                       produce_response_partition);
         for (int32_t p = 0; p < from->n_partitions; p++, part++) {
             part->state = state;
             part->reply = &to->partitions[p];

@@ -7,7 +7,8 @@
  *
  * Version notes: topics by id from 13 on; diverging epochs from 12 on; the leader's address in errors
  * from 16 on (KIP-951). */
-#include <chronik/api/api.h>
+#include "handlers.h"
+
 #include <chronik/wire/api.h>
 
 enum {
@@ -123,7 +124,7 @@ static void add_node(struct request *request, int32_t node_id)
     }
     if (reply->node_endpoints == NULL) {
         reply->node_endpoints =
-            request_items(request, NODES_MAX, &wire_fetch_response_node_endpoint);
+            request_items(request, NODES_MAX, fetch_response_node_endpoint);
     }
     struct fetch_response_node_endpoint *node = &reply->node_endpoints[reply->n_node_endpoints++];
     node->node_id = node_id;
@@ -234,9 +235,9 @@ static void write_reply(struct fetch_state *state)
     }
     struct reply_writer w = {
         .request = request,
-        .partitions = request_items(request, n, &wire_fetch_response_partition),
+        .partitions = request_items(request, n, fetch_response_partition),
     };
-    reply->topics = request_items(request, n, &wire_fetch_response_topic);
+    reply->topics = request_items(request, n, fetch_response_topic);
     reply->n_topics = 0;
     reply->session_id = session->closed ? 0 : session->id;
     if (state->full) {

@@ -11,7 +11,8 @@
  *     -6 earliest pending  v11+ without tiered storage: none (offset -1)
  *
  * The leader epoch in the answer is that of the record found, and the leader's own for the latest. */
-#include <chronik/api/api.h>
+#include "handlers.h"
+
 #include <chronik/wire/api.h>
 #include <errno.h>
 
@@ -138,7 +139,7 @@ void handle_list_offsets(struct request *request)
     state->searches = request_alloc(request, n, sizeof *state->searches);
     state->n_open = 1; /* this function's own share */
     request->state = state;
-    out->topics = request_items(request, (size_t)in->n_topics, &wire_list_offsets_response_topic);
+    out->topics = request_items(request, (size_t)in->n_topics, list_offsets_response_topic);
     out->n_topics = in->n_topics;
     for (int32_t t = 0; t < in->n_topics; t++) {
         const struct list_offsets_request_topic *from = &in->topics[t];
@@ -146,7 +147,7 @@ void handle_list_offsets(struct request *request)
         to->name = from->name;
         to->n_partitions = from->n_partitions;
         to->partitions = request_items(request, (size_t)from->n_partitions,
-                                       &wire_list_offsets_response_partition);
+                                       list_offsets_response_partition);
         for (int32_t i = 0; i < from->n_partitions; i++) {
             handle_partition(state, from->name, &from->partitions[i], &to->partitions[i]);
         }

@@ -6,7 +6,8 @@
  *
  * Version notes: features from 3 on; below 4, supported features whose minimum is 0 are left out
  * (KAFKA-17011); from 5 on a client may say which cluster and node it means to talk to (KIP-1242). */
-#include <chronik/api/api.h>
+#include "handlers.h"
+
 #include <chronik/wire/api.h>
 
 /* What this broker's code can do, and would finalize in a new cluster. */
@@ -22,7 +23,7 @@ static const struct {
 static void fill_keys(struct request *request)
 {
     struct api_versions_response *out = request->reply;
-    out->api_keys = request_items(request, api_table_count, &wire_api_versions_response_api_key);
+    out->api_keys = request_items(request, api_table_count, api_versions_response_api_key);
     for (unsigned i = 0; i < api_table_count; i++) {
         const struct wire_api *api = api_table[i].wire;
         out->api_keys[out->n_api_keys++] = (struct api_versions_response_api_key){
@@ -37,7 +38,7 @@ static void fill_supported(struct request *request)
 {
     struct api_versions_response *out = request->reply;
     out->supported_features = request_items(request, countof(FEATURES),
-                                            &wire_api_versions_response_supported_feature);
+                                            api_versions_response_supported_feature);
     for (size_t i = 0; i < countof(FEATURES); i++) {
         if (FEATURES[i].min == 0 && request->header.api_version < 4) {
             continue;
@@ -58,7 +59,7 @@ static void fill_finalized(struct request *request)
     size_t n = image_feature_count(image);
     out->finalized_features_epoch = (int64_t)image_index(image);
     out->finalized_features =
-        request_items(request, n, &wire_api_versions_response_finalized_feature);
+        request_items(request, n, api_versions_response_finalized_feature);
     for (size_t i = 0; i < n; i++) {
         const struct image_feature *feature = image_feature_at(image, i);
         out->finalized_features[out->n_finalized_features++] =
@@ -123,7 +124,7 @@ void handle_api_versions(struct request *request)
         }
     } else if (error == KAFKA_UNSUPPORTED_VERSION) {
         const struct wire_api *self = request->entry->wire;
-        out->api_keys = request_items(request, 1, &wire_api_versions_response_api_key);
+        out->api_keys = request_items(request, 1, api_versions_response_api_key);
         out->n_api_keys = 1;
         out->api_keys[0] = (struct api_versions_response_api_key){
             .api_key = self->key,

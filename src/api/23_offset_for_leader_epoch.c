@@ -1,6 +1,7 @@
 /* OffsetForLeaderEpoch (key 23): where an epoch ends, so that a client can find out whether and where its
  * position left the log (KIP-101, KIP-320). */
-#include <chronik/api/api.h>
+#include "handlers.h"
+
 #include <chronik/wire/api.h>
 
 static void handle_partition(const struct api *api, struct text topic_name,
@@ -27,7 +28,7 @@ void handle_offset_for_leader_epoch(struct request *request)
     struct offset_for_leader_epoch_response *out = request->reply;
 
     out->topics = request_items(request, (size_t)in->n_topics,
-                                &wire_offset_for_leader_epoch_response_topic);
+                                offset_for_leader_epoch_response_topic);
     out->n_topics = in->n_topics;
     for (int32_t t = 0; t < in->n_topics; t++) {
         const struct offset_for_leader_epoch_request_topic *from = &in->topics[t];
@@ -35,7 +36,7 @@ void handle_offset_for_leader_epoch(struct request *request)
         to->name = from->name;
         to->n_partitions = from->n_partitions;
         to->partitions = request_items(request, (size_t)from->n_partitions,
-                                       &wire_offset_for_leader_epoch_response_diverging_epoch);
+                                       offset_for_leader_epoch_response_diverging_epoch);
         for (int32_t i = 0; i < from->n_partitions; i++) {
             handle_partition(request->api, from->name, &from->partitions[i], &to->partitions[i]);
         }

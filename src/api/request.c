@@ -16,11 +16,11 @@ void *request_alloc(struct request *request, size_t n, size_t size)
     return items;
 }
 
-void *request_items(struct request *request, size_t n, const struct wire_struct *s)
+void *request_fill(struct request *request, size_t n, size_t size, const void *item)
 {
-    uint8_t *items = request_alloc(request, n, s->size);
+    uint8_t *items = request_alloc(request, n, size);
     for (size_t i = 0; i < n; i++) {
-        wire_defaults(s, items + i * s->size);
+        memcpy(items + i * size, item, size);
     }
     return items;
 }

@@ -69,8 +69,11 @@ static inline void request_hold(struct request *request, bool on)
  * bytes decode to, not what the broker answers. */
 void *request_alloc(struct request *request, size_t n, size_t size);
 
-/* The same for elements of a reply: `n` of them, with the defaults of their schema. */
-void *request_items(struct request *request, size_t n, const struct wire_struct *s);
+/* The same for elements of a reply, with the defaults of their schema:
+ *     out->topics = request_items(request, n, fetch_response_topic); */
+#define request_items(request, n, type)                                                            \
+    ((struct type *)request_fill(request, n, sizeof(struct type), &type##_default))
+void *request_fill(struct request *request, size_t n, size_t size, const void *item);
 
 /* A copy of a string that lives as long as the request: for what the metadata owns, which may change
  * before the reply is encoded. NULL gives a null text. */

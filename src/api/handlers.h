@@ -1,0 +1,28 @@
+/* The handlers, one for each row of table.c (private to the api layer). Each is in its own file, named
+ * by its key, whose head says how the API behaves and what its versions change. */
+#ifndef CHRONIK_API_HANDLERS_H
+#define CHRONIK_API_HANDLERS_H
+
+#include <chronik/api/api.h>
+
+void handle_produce(struct request *request);
+void handle_fetch(struct request *request);
+void handle_list_offsets(struct request *request);
+void handle_metadata(struct request *request);
+void handle_find_coordinator(struct request *request);
+void handle_api_versions(struct request *request);
+void handle_create_topics(struct request *request);
+void handle_delete_topics(struct request *request);
+void handle_delete_records(struct request *request);
+void handle_init_producer_id(struct request *request);
+void handle_offset_for_leader_epoch(struct request *request);
+void handle_describe_configs(struct request *request);
+void handle_alter_configs(struct request *request);
+void handle_describe_log_dirs(struct request *request);
+void handle_create_partitions(struct request *request);
+void handle_incremental_alter_configs(struct request *request);
+void handle_describe_quorum(struct request *request);
+void handle_describe_cluster(struct request *request);
+void handle_describe_topic_partitions(struct request *request);
+
+#endif
