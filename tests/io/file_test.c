@@ -108,50 +108,54 @@ static void a_durable_file_has_the_flags_that_make_it_so(void **state)
 
 static void without_o_direct_a_durable_file_is_buffered_and_synced(void **state)
 {
-    (void)state;
-    if (!mount_private("ramfs", "/mnt", "")) {
+    if (!mount_here("ramfs", *state, "")) {
         skip();
     }
     struct file *file;
+    char *path = in(state, "journal");
     uint8_t *block = mem_alloc_aligned(FILE_BLOCK, FILE_BLOCK);
     unsigned flags = FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE | FILE_DURABLE;
     memset(block, 9, FILE_BLOCK);
-    assert_int_equal(file_open("/mnt/journal", flags, &file), 0);
+    assert_int_equal(file_open(path, flags, &file), 0);
     assert_false(file_is_direct(file));
-    assert_int_equal(kernel_flags("/mnt/journal") & O_DIRECT, 0);
+    assert_int_equal(kernel_flags(path) & O_DIRECT, 0);
     assert_int_equal(file_write_at(file, block, FILE_BLOCK, 0), 0);
     assert_int_equal(file_size(file), FILE_BLOCK);
     file_close(file);
-    assert_int_equal(file_open("/mnt/journal", flags, &file), -EEXIST);
+    assert_int_equal(file_open(path, flags, &file), -EEXIST);
     free(block);
-    unmount_private("/mnt");
+    free(path);
+    unmount_here(*state);
 }
 
 static void a_full_disk_is_an_error_of_the_write(void **state)
 {
-    (void)state;
-    if (!mount_private("tmpfs", "/mnt", "size=64k")) {
+    if (!mount_here("tmpfs", *state, "size=64k")) {
         skip();
     }
     struct file *file;
+    char *a = in(state, "a"), *b = in(state, "b"), *temporary = in(state, "b.tmp");
     uint8_t *data = mem_zalloc(KIB(128));
     struct disk_space space;
-    assert_int_equal(dir_space("/mnt", &space), 0);
+    struct buf buf = { 0 };
+    assert_int_equal(dir_space(*state, &space), 0);
     assert_int_equal(space.total, KIB(64));
     assert_int_equal(space.available, KIB(64));
-    assert_int_equal(file_open("/mnt/a", FILE_WRITE | FILE_CREATE, &file), 0);
+    assert_int_equal(file_open(a, FILE_WRITE | FILE_CREATE, &file), 0);
     assert_int_equal(file_write_at(file, data, KIB(128), 0), -ENOSPC);
     assert_int_equal(file_truncate(file, 0), 0);
     file_close(file);
-    assert_int_equal(file_replace("/mnt/b", bytes_of("old", 3)), 0);
-    assert_int_equal(file_replace("/mnt/b", bytes_of(data, KIB(128))), -ENOSPC);
-    struct buf buf = { 0 };
-    assert_int_equal(file_load("/mnt/b", 100, &buf), 0);
+    assert_int_equal(file_replace(b, bytes_of("old", 3)), 0);
+    assert_int_equal(file_replace(b, bytes_of(data, KIB(128))), -ENOSPC);
+    assert_int_equal(file_load(b, 100, &buf), 0);
     assert_int_equal(buf.len, 3);
-    assert_false(file_exists("/mnt/b.tmp"));
+    assert_false(file_exists(temporary));
     buf_release(&buf);
     free(data);
-    unmount_private("/mnt");
+    free(a);
+    free(b);
+    free(temporary);
+    unmount_here(*state);
 }
 
 /* Writes are cut short at the limit on file sizes; what is left then fails. */
@@ -305,5 +309,6 @@ int main(void)
         WITH_DIR(names_change_and_go),
         WITH_DIR(a_lock_has_one_holder),
     };
+    mounts_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

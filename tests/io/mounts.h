@@ -1,7 +1,8 @@
 /* File systems of a test's own: small ones that fill up, ones that do not know O_DIRECT.
  *
- * The first mount moves the process into a mount namespace (and a user namespace, where it is not
- * root), so nobody else sees any of it and nothing is left behind. */
+ * mounts_begin() moves the process into a mount namespace (and a user namespace, where it is not
+ * root): nobody else sees the mounts and nothing is left behind. It comes first in main(), since
+ * threads that are there already would stay outside. */
 #ifndef CHRONIK_TESTS_IO_MOUNTS_H
 #define CHRONIK_TESTS_IO_MOUNTS_H
 
@@ -11,17 +12,21 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* Says why when it cannot. */
-static inline bool mount_private(const char *type, const char *at, const char *options)
+static bool mounts_are_private;
+
+static inline void mounts_begin(void)
 {
-    static bool unshared;
-    if (!unshared) {
-        int flags = CLONE_NEWNS | (geteuid() != 0 ? CLONE_NEWUSER : 0);
-        if (unshare(flags) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-            print_message("no mount namespace here: %s\n", strerror(errno));
-            return false;
-        }
-        unshared = true;
+    int flags = CLONE_NEWNS | (geteuid() != 0 ? CLONE_NEWUSER : 0);
+    mounts_are_private =
+        unshare(flags) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* Mounts over an existing directory; says why when it cannot. */
+static inline bool mount_here(const char *type, const char *at, const char *options)
+{
+    if (!mounts_are_private) {
+        print_message("mount namespaces are refused here\n");
+        return false;
     }
     if (mount("none", at, type, 0, options) != 0) {
         print_message("mounting a %s is refused here: %s\n", type, strerror(errno));
@@ -30,7 +35,7 @@ static inline bool mount_private(const char *type, const char *at, const char *o
     return true;
 }
 
-static inline void unmount_private(const char *at)
+static inline void unmount_here(const char *at)
 {
     assert_int_equal(umount(at), 0);
 }
