@@ -20,6 +20,49 @@ _Noreturn void fail(const char *file, int line, const char *fmt, ...)
     exit(1);
 }
 
+/* ---- words of the schema texts --------------------------------------------------------------------*/
+
+static const struct {
+    int64_t n;
+    const char *name;
+} limits[] = {
+    { INT32_MIN, "INT32_MIN" },
+    { INT32_MAX, "INT32_MAX" },
+    { INT64_MAX, "INT64_MAX" },
+};
+
+struct text number_text(struct arena *arena, int64_t n)
+{
+    for (size_t i = 0; i < countof(limits); i++) {
+        if (limits[i].n == n) {
+            return text_of(limits[i].name);
+        }
+    }
+    return arena_printf(arena, "%lld", (long long)n);
+}
+
+bool number_parse(struct text word, int64_t *ret_n)
+{
+    for (size_t i = 0; i < countof(limits); i++) {
+        if (text_is(word, limits[i].name)) {
+            *ret_n = limits[i].n;
+            return true;
+        }
+    }
+    return text_to_i64(word, ret_n);
+}
+
+struct text versions_text(struct arena *arena, struct versions v)
+{
+    if (v.until == WIRE_NEVER) {
+        return arena_printf(arena, "%d+", v.since);
+    }
+    return v.since == v.until ? arena_printf(arena, "%d", v.since)
+                              : arena_printf(arena, "%d-%d", v.since, v.until);
+}
+
+/* ---- the program ----------------------------------------------------------------------------------*/
+
 static void save(const char *path, const struct buf *out)
 {
     FILE *file = fopen(path, "w");

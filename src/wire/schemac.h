@@ -103,8 +103,10 @@ void schema_write_header(const struct schema *schema, struct buf *out);
 void schema_write_source(const struct schema *schema, struct buf *out);
 void schema_write_doc(const struct schema *schema, struct buf *out);
 
-/* "3+", "0-4", "2"; and a kind's name in the schema text. */
+/* Words of the schema texts: "3+", "0-4", "2"; "-1", "INT64_MAX"; "int32", "string". */
 struct text versions_text(struct arena *arena, struct versions v);
+struct text number_text(struct arena *arena, int64_t n);
+bool number_parse(struct text word, int64_t *ret_n);
 const char *kind_text(uint8_t kind);
 
 #endif

@@ -37,6 +37,9 @@ static void check_field(const struct api *api, const struct shape *shape, const 
         fail(api->file, f->line, "no version has this field: its struct is used in %d-%d",
              shape->in.since, shape->in.until);
     }
+    if (!is_none(f->nullable) && is_none(overlap(f->nullable, in))) {
+        fail(api->file, f->line, "no version of this field can be null");
+    }
     if (f->tag >= 0 && in.since < api->flexible_since) {
         fail(api->file, f->line, "a tagged field before version %d, the first flexible one",
              api->flexible_since);

@@ -27,7 +27,7 @@ static struct text default_text(struct arena *arena, const struct field *f)
         return text_of("");
     }
     return f->kind == WIRE_BOOL ? text_of("true")
-                                : arena_printf(arena, "%lld", (long long)f->default_int);
+                                : number_text(arena, f->default_int);
 }
 
 /* The rows of one struct, and below each field of a new struct the rows of that. */

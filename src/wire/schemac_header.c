@@ -4,16 +4,7 @@
 
 #include <stdio.h>
 
-enum { COLUMNS = 100 };
-
-struct text versions_text(struct arena *arena, struct versions v)
-{
-    if (v.until == WIRE_NEVER) {
-        return arena_printf(arena, "%d+", v.since);
-    }
-    return v.since == v.until ? arena_printf(arena, "%d", v.since)
-                              : arena_printf(arena, "%d-%d", v.since, v.until);
-}
+enum { COLUMNS = 100, WIDTH = 36 }; /* of a line; of declarations whose comments are aligned */
 
 static struct text c_type(struct arena *arena, const struct field *f, uint8_t kind)
 {
@@ -42,27 +33,29 @@ static struct text declaration(struct arena *arena, const struct field *f)
 
 static void add_remark(struct buf *to, struct text remark)
 {
-    if (remark.len > 0) {
-        buf_printf(to, "%s%.*s", to->len > 0 ? "; " : "", TEXT_ARG(remark));
+    buf_printf(to, "%s%.*s", to->len > 0 ? ", " : "", TEXT_ARG(remark));
+}
+
+static void add_null_remark(struct arena *arena, const struct field *f, struct buf *to)
+{
+    if (f->nullable.since > f->nullable.until) {
+        return;
+    }
+    if (f->default_null) {
+        add_remark(to, text_of("null by default"));
+    } else {
+        add_remark(to, text_of("can be null"));
+    }
+    if (f->nullable.since > f->in.since || f->nullable.until < f->in.until) {
+        buf_printf(to, " in v%.*s", TEXT_ARG(versions_text(arena, f->nullable)));
     }
 }
 
-/* "3+; can be null; default -1; what it means", or empty. */
+/* "v3+, default -1; what it means", or empty. */
 static void remarks(struct arena *arena, const struct field *f, struct buf *to)
 {
     if (f->in.since != 0 || f->in.until != WIRE_NEVER) {
         add_remark(to, arena_printf(arena, "v%.*s", TEXT_ARG(versions_text(arena, f->in))));
-    }
-    if (f->nullable.since <= f->nullable.until) {
-        bool always = f->nullable.since <= f->in.since && f->nullable.until >= f->in.until;
-        add_remark(to, always ? text_of("can be null")
-                              : arena_printf(arena, "can be null in v%.*s",
-                                             TEXT_ARG(versions_text(arena, f->nullable))));
-    }
-    if (f->default_null || f->default_int != 0) {
-        add_remark(to, f->default_null
-                           ? text_of("default null")
-                           : arena_printf(arena, "default %lld", (long long)f->default_int));
     }
     if (f->tag >= 0) {
         add_remark(to, arena_printf(arena, "tag %d", f->tag));
@@ -70,11 +63,16 @@ static void remarks(struct arena *arena, const struct field *f, struct buf *to)
     if (f->is_error) {
         add_remark(to, text_of("enum kafka_error"));
     }
+    add_null_remark(arena, f, to);
+    if (f->default_int != 0) {
+        add_remark(to, arena_printf(arena, "default %.*s",
+                                    TEXT_ARG(number_text(arena, f->default_int))));
+    }
     if (f->secret) {
         add_remark(to, text_of("secret"));
     }
     if (f->doc.data != NULL) {
-        add_remark(to, f->doc);
+        buf_printf(to, "%s%.*s", to->len > 0 ? "; " : "", TEXT_ARG(f->doc));
     }
 }
 
@@ -108,7 +106,7 @@ static void put_field(struct arena *arena, struct buf *out, const struct field *
 
     if (note.len == 0) {
         buf_printf(out, "    %.*s\n", TEXT_ARG(line));
-    } else if (4 + (size_t)width + 7 + note.len <= COLUMNS) {
+    } else if (4 + max_u64((uint64_t)width, line.len) + 7 + note.len <= COLUMNS) {
         buf_printf(out, "    %-*.*s /* %.*s */\n", width, TEXT_ARG(line), TEXT_ARG(text));
     } else {
         put_comment(out, 4, text);
@@ -125,7 +123,7 @@ static void put_shape(struct arena *arena, struct buf *out, const struct shape *
     size_t width = 0;
     for (const struct field *f = shape->fields; f != NULL; f = f->next) {
         size_t len = declaration(arena, f).len;
-        width = len > width ? len : width;
+        width = len > width && len <= WIDTH ? len : width;
     }
     buf_printf(out, "struct %.*s {\n", TEXT_ARG(shape->c_name));
     for (const struct field *f = shape->fields; f != NULL; f = f->next) {
@@ -134,8 +132,16 @@ static void put_shape(struct arena *arena, struct buf *out, const struct shape *
     if (shape->fields == NULL) {
         buf_printf(out, "    char nothing; /* no version has a field */\n");
     }
-    buf_printf(out, "};\nextern const struct %.*s %.*s_default;\n\n", TEXT_ARG(shape->c_name),
-               TEXT_ARG(shape->c_name));
+    buf_printf(out, "};\n\n");
+}
+
+static void put_externs(struct buf *out, const struct message *message)
+{
+    for (const struct shape *s = message->shapes; s != NULL; s = s->next) {
+        bool fits = 2 * s->c_name.len + strlen("extern const struct  _default;") <= COLUMNS;
+        buf_printf(out, "extern const struct %.*s%s%.*s_default;\n", TEXT_ARG(s->c_name),
+                   fits ? " " : "\n    ", TEXT_ARG(s->c_name));
+    }
 }
 
 static void put_api(struct arena *arena, struct buf *out, const struct schema *schema,
@@ -145,10 +151,11 @@ static void put_api(struct arena *arena, struct buf *out, const struct schema *s
     struct text flexible = api->flexible_since == WIRE_NEVER
                                ? text_of("never flexible")
                                : arena_printf(arena, "flexible %d+", api->flexible_since);
+    struct text key = api->key < 0 ? text_of("A record") : arena_printf(arena, "Key %d", api->key);
     struct text head =
-        arena_printf(arena, "%.*s%s%sKey %d, versions %.*s, %.*s.", TEXT_ARG(api->doc),
-                     api->doc.len > 0 ? " " : "", api->is_record ? "A record. " : "", api->key,
-                     TEXT_ARG(versions), TEXT_ARG(flexible));
+        arena_printf(arena, "%.*s%s%.*s, versions %.*s, %.*s.", TEXT_ARG(api->doc),
+                     api->doc.len > 0 ? " " : "", TEXT_ARG(key), TEXT_ARG(versions),
+                     TEXT_ARG(flexible));
     put_comment(out, 0, head);
     for (const struct shape *s = api->request.shapes; s != NULL; s = s->next) {
         put_shape(arena, out, s);
@@ -156,6 +163,8 @@ static void put_api(struct arena *arena, struct buf *out, const struct schema *s
     for (const struct shape *s = api->response.shapes; s != NULL; s = s->next) {
         put_shape(arena, out, s);
     }
+    put_externs(out, &api->request);
+    put_externs(out, &api->response);
     buf_printf(out, "extern const struct wire_api %.*s_%.*s;\n\n", TEXT_ARG(schema->layer),
                TEXT_ARG(api->name));
 }

@@ -73,7 +73,7 @@ static struct text expect(struct reader *r, const char *what)
 static int64_t parse_number(struct reader *r, struct text word, int64_t min, int64_t max)
 {
     int64_t n;
-    if (!text_to_i64(word, &n) || n < min || n > max) {
+    if (!number_parse(word, &n) || n < min || n > max) {
         FAIL(r, "'%.*s' is not a number from %lld to %lld", TEXT_ARG(word), (long long)min,
              (long long)max);
     }
