@@ -138,6 +138,30 @@ struct partition *api_partition(const struct topic_replicas *topic, int32_t inde
     return p;
 }
 
+
+void api_replicas(struct request *request, const struct image_partition *partition,
+                  struct api_replicas *ret_sets)
+{
+    const struct image *image = meta_image(request->api->meta);
+    size_t n = partition->n_replicas;
+    struct api_replicas sets = {
+        .replicas = request_alloc(request, n, sizeof(int32_t)),
+        .isr = request_alloc(request, partition->n_isr, sizeof(int32_t)),
+        .offline = request_alloc(request, n, sizeof(int32_t)),
+        .n_replicas = partition->n_replicas,
+        .n_isr = partition->n_isr,
+    };
+    memcpy(sets.replicas, partition->replicas, n * sizeof(int32_t));
+    memcpy(sets.isr, partition->isr, partition->n_isr * sizeof(int32_t));
+    for (size_t i = 0; i < n; i++) {
+        const struct image_broker *broker = image_broker(image, partition->replicas[i]);
+        if (broker == NULL || broker->fenced) {
+            sets.offline[sets.n_offline++] = partition->replicas[i];
+        }
+    }
+    *ret_sets = sets;
+}
+
 uint64_t api_deadline(const struct api *api, int32_t timeout_ms)
 {
     int64_t ms = max_i64(1, min_i64(timeout_ms, 3600000));

@@ -58,6 +58,21 @@ const struct image_topic *api_topic(const struct api *api, const struct uuid *id
 struct partition *api_partition(const struct topic_replicas *topic, int32_t index,
                                 enum kafka_error *ret_error);
 
+/* Node ids of a partition's replicas, of those in sync, and of those whose broker is down; copies that
+ * live as long as the request. */
+struct api_replicas {
+    int32_t *replicas, *isr, *offline;
+    int32_t n_replicas, n_isr, n_offline;
+};
+
+void api_replicas(struct request *request, const struct image_partition *partition,
+                  struct api_replicas *ret_sets);
+
+/* What may be done with a topic and with the cluster when there is no authorizer: all there is. Bit n is
+ * operation n of the ACL protocol (3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, 9 cluster
+ * action, 10 and 11 describe and alter configs, 12 idempotent write). */
+enum { API_TOPIC_OPERATIONS = 0x0df8, API_CLUSTER_OPERATIONS = 0x1fa0 };
+
 /* When a request with that time-out has to be given up: loop time in ns; at least 1 ms, at most an
  * hour from now. */
 uint64_t api_deadline(const struct api *api, int32_t timeout_ms);

@@ -1,0 +1,235 @@
+/* Metadata (key 3): the brokers, and who leads each partition.
+ *
+ * Topics are named, or given by id (from version 10 on), or all are meant: null, and in version 0 an empty
+ * list. A named topic that does not exist is created when both the client and auto.create.topics.enable
+ * allow it; the answer then comes when the creation is settled. Where it is refused the topic's error
+ * says why. Every node answers from its own copy of the metadata.
+ *
+ * Authorized operations are INT32_MIN unless asked for; asked for without an authorizer, all that exist
+ * for the resource, as Apache Kafka answers. */
+#include "handlers.h"
+
+#include <chronik/wire/api.h>
+
+struct metadata_state {
+    struct request *request;
+    struct meta_create_topics_request create;
+    struct meta_create_topics_request_topic *topics;
+    enum kafka_error *create_errors; /* of each topic of the request; KAFKA_NONE where none was tried */
+};
+
+/* ---- brokers -----------------------------------------------------------------------------------------*/
+
+static void fill_brokers(struct request *request)
+{
+    struct metadata_response *out = request->reply;
+    const struct image *image = meta_image(request->api->meta);
+    size_t n = image_broker_count(image);
+
+    out->brokers = request_items(request, n, metadata_response_broker);
+    for (size_t i = 0; i < n; i++) {
+        const struct image_broker *broker = image_broker_at(image, i);
+        const struct image_endpoint *at = api_endpoint(broker, request->listener);
+        if (broker->fenced || at == NULL) {
+            continue;
+        }
+        struct metadata_response_broker *b = &out->brokers[out->n_brokers++];
+        b->node_id = broker->id;
+        b->host = request_text(request, at->host);
+        b->port = at->port;
+        b->rack = request_text(request, broker->rack);
+    }
+    out->cluster_id = request_text(request, image_cluster_id(image));
+    out->controller_id = meta_controller(request->api->meta);
+}
+
+/* ---- topics ------------------------------------------------------------------------------------------*/
+
+static void fill_partition(struct request *request, const struct image_partition *from,
+                           int32_t index, struct metadata_response_partition *to)
+{
+    struct api_replicas sets;
+    api_replicas(request, from, &sets);
+    to->error = from->leader < 0 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_NONE;
+    to->partition_index = index;
+    to->leader_id = from->leader;
+    to->leader_epoch = from->leader_epoch;
+    to->replica_nodes = sets.replicas;
+    to->n_replica_nodes = sets.n_replicas;
+    to->isr_nodes = sets.isr;
+    to->n_isr_nodes = sets.n_isr;
+    to->offline_replicas = sets.offline;
+    to->n_offline_replicas = sets.n_offline;
+}
+
+static void fill_topic(struct request *request, const struct image_topic *from,
+                       struct metadata_response_topic *to)
+{
+    const struct metadata_request *in = request->body;
+    to->error = KAFKA_NONE;
+    to->name = request_text(request, from->name);
+    to->topic_id = from->id;
+    to->is_internal = from->internal;
+    to->partitions =
+        request_items(request, (size_t)from->n_partitions, metadata_response_partition);
+    to->n_partitions = from->n_partitions;
+    for (int32_t i = 0; i < from->n_partitions; i++) {
+        fill_partition(request, &from->partitions[i], i, &to->partitions[i]);
+    }
+    if (in->include_topic_authorized_operations) {
+        to->topic_authorized_operations = API_TOPIC_OPERATIONS;
+    }
+}
+
+static void fill_all_topics(struct request *request)
+{
+    struct metadata_response *out = request->reply;
+    const struct image *image = meta_image(request->api->meta);
+    size_t n = image_topic_count(image);
+    out->topics = request_items(request, n, metadata_response_topic);
+    out->n_topics = (int32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        fill_topic(request, image_topic_at(image, i), &out->topics[i]);
+    }
+}
+
+static void fill_named_topics(struct metadata_state *state)
+{
+    struct request *request = state->request;
+    const struct metadata_request *in = request->body;
+    struct metadata_response *out = request->reply;
+    out->topics = request_items(request, (size_t)in->n_topics, metadata_response_topic);
+    out->n_topics = in->n_topics;
+    for (int32_t i = 0; i < in->n_topics; i++) {
+        const struct metadata_request_topic *asked = &in->topics[i];
+        struct metadata_response_topic *to = &out->topics[i];
+        enum kafka_error error;
+        const struct image_topic *topic =
+            api_topic(request->api, &asked->topic_id, asked->name, &error);
+        if (topic != NULL) {
+            fill_topic(request, topic, to);
+            continue;
+        }
+        bool tried = state->create_errors[i] != KAFKA_NONE;
+        to->error = (int16_t)(tried ? state->create_errors[i] : error);
+        to->topic_id = asked->topic_id;
+        to->name = asked->name;
+        /* The name can be null only where ids exist. */
+        if (to->name.data == NULL && request->header.api_version < 12) {
+            to->name = text_of("");
+        }
+    }
+}
+
+static void answer(struct metadata_state *state)
+{
+    const struct metadata_request *in = state->request->body;
+    struct metadata_response *out = state->request->reply;
+    bool all = in->n_topics < 0 || (in->n_topics == 0 && state->request->header.api_version == 0);
+
+    fill_brokers(state->request);
+    if (all) {
+        fill_all_topics(state->request);
+    } else {
+        fill_named_topics(state);
+    }
+    if (in->include_cluster_authorized_operations) {
+        out->cluster_authorized_operations = API_CLUSTER_OPERATIONS;
+    }
+    request_reply(state->request);
+}
+
+/* ---- auto-creation -----------------------------------------------------------------------------------*/
+
+static int32_t find_asked(const struct metadata_request *in, struct text name)
+{
+    for (int32_t i = 0; i < in->n_topics; i++) {
+        if (text_equal(in->topics[i].name, name)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* A topic that somebody else has just created is found when the answer is made; a creation that did not
+ * come through in time is worth another try. */
+static enum kafka_error creation_error(enum kafka_error error)
+{
+    switch (error) {
+    case KAFKA_NONE:
+    case KAFKA_TOPIC_ALREADY_EXISTS:
+        return KAFKA_LEADER_NOT_AVAILABLE;
+    case KAFKA_REQUEST_TIMED_OUT:
+    case KAFKA_NOT_CONTROLLER:
+        return KAFKA_LEADER_NOT_AVAILABLE;
+    default:
+        return error;
+    }
+}
+
+static void created(void *arg, enum kafka_error error, const void *response)
+{
+    struct metadata_state *state = arg;
+    const struct metadata_request *in = state->request->body;
+    const struct meta_create_topics_response *out = response;
+
+    for (int32_t i = 0; i < in->n_topics && error != KAFKA_NONE; i++) {
+        state->create_errors[i] = creation_error(error);
+    }
+    for (int32_t i = 0; error == KAFKA_NONE && i < out->n_topics; i++) {
+        int32_t asked = find_asked(in, out->topics[i].name);
+        if (asked >= 0) {
+            state->create_errors[asked] = creation_error((enum kafka_error)out->topics[i].error);
+        }
+    }
+    answer(state);
+}
+
+static bool may_create(const struct request *request)
+{
+    const struct metadata_request *in = request->body;
+    struct config_layers config = api_config(request->api);
+    return in->n_topics > 0 && in->allow_auto_topic_creation &&
+           config_bool(&config, "auto.create.topics.enable");
+}
+
+static void collect_missing(struct metadata_state *state)
+{
+    const struct metadata_request *in = state->request->body;
+    state->topics = request_items(state->request, (size_t)in->n_topics,
+                                  meta_create_topics_request_topic);
+    state->create.topics = state->topics;
+    for (int32_t i = 0; i < in->n_topics; i++) {
+        struct text name = in->topics[i].name;
+        enum kafka_error error;
+        if (name.data == NULL || !uuid_is_zero(&in->topics[i].topic_id) ||
+            api_topic(state->request->api, NULL, name, &error) != NULL ||
+            find_asked(in, name) != i) {
+            continue;
+        }
+        struct meta_create_topics_request_topic *topic =
+            &state->topics[state->create.n_topics++];
+        topic->name = name;
+        topic->partitions = topic->replication = -1;
+    }
+}
+
+void handle_metadata(struct request *request)
+{
+    enum { CREATE_TIMEOUT_MS = 15000 };
+    const struct metadata_request *in = request->body;
+    struct metadata_state *state = request_alloc(request, 1, sizeof *state);
+
+    state->request = request;
+    state->create_errors =
+        request_alloc(request, (size_t)max_i64(in->n_topics, 0), sizeof *state->create_errors);
+    if (may_create(request)) {
+        collect_missing(state);
+    }
+    if (state->create.n_topics == 0) {
+        answer(state);
+        return;
+    }
+    meta_create_topics(request->api->meta, &state->create,
+                       api_deadline(request->api, CREATE_TIMEOUT_MS), created, state);
+}
