@@ -12,7 +12,6 @@
 #include <chronik/base/map.h>
 #include <chronik/base/text.h>
 #include <chronik/base/uuid.h>
-#include <chronik/meta/config.h>
 #include <chronik/wire/error.h>
 
 enum {
@@ -27,6 +26,16 @@ enum image_resource {
     IMAGE_BROKER = 4, /* the name is the broker's id; "" is the default of all brokers */
     IMAGE_CLIENT_METRICS = 16,
     IMAGE_GROUP = 32,
+};
+
+/* Settings that were set, in order of their names; not the defaults. */
+struct image_config {
+    char *name, *value;
+};
+
+struct image_configs {
+    struct image_config *items;
+    size_t n;
 };
 
 /* ---- brokers ------------------------------------------------------------------------------------*/
@@ -80,7 +89,7 @@ struct image_topic {
     bool adopted; /* brought by a directory: keeps everything until its configs are set */
     int32_t n_partitions;
     struct image_partition *partitions;
-    struct config_set configs; /* what was set, not the defaults */
+    struct image_configs configs;
 
     struct map_node by_name, by_id; /* private */
 };
@@ -136,14 +145,10 @@ const struct image_topic *image_topic_by_id(const struct image *image, const str
 const struct image_partition *image_partition(const struct image *image, const struct uuid *topic_id,
                                               int32_t partition);
 
-/* What was set for a resource, or NULL when nothing was. */
-const struct config_set *image_configs(const struct image *image, enum image_resource type,
-                                       struct text name);
-
-/* The layers in which the configs of a broker are looked up; `file`: what its file, environment and
- * command line say. For a topic, set `topic` as well. Valid as long as the image does not change. */
-struct config_layers image_config_layers(const struct image *image, int32_t node_id,
-                                         const struct config_set *file);
+/* The settings of a resource, or NULL when none were set; one of them, or a null text. */
+const struct image_configs *image_configs(const struct image *image, enum image_resource type,
+                                          struct text name);
+struct text image_config(const struct image_configs *configs, struct text name);
 
 /* The level of a feature, 0 when it is off; all that are on, in order of their names. */
 int16_t image_feature(const struct image *image, struct text name);
