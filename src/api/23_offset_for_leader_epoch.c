@@ -6,7 +6,7 @@
 
 static void handle_partition(const struct api *api, struct text topic_name,
                              const struct offset_for_leader_epoch_request_partition *in,
-                             struct offset_for_leader_epoch_response_diverging_epoch *out)
+                             struct offset_for_leader_epoch_response_partition *out)
 {
     struct topic_replicas *topic = replicas_topic(api->replicas, topic_name);
     enum kafka_error error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -36,7 +36,7 @@ void handle_offset_for_leader_epoch(struct request *request)
         to->name = from->name;
         to->n_partitions = from->n_partitions;
         to->partitions = request_items(request, (size_t)from->n_partitions,
-                                       offset_for_leader_epoch_response_diverging_epoch);
+                                       offset_for_leader_epoch_response_partition);
         for (int32_t i = 0; i < from->n_partitions; i++) {
             handle_partition(request->api, from->name, &from->partitions[i], &to->partitions[i]);
         }

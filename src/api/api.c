@@ -81,7 +81,7 @@ const struct api_entry *api_find(int16_t key)
 /* ---- life ------------------------------------------------------------------------------------------*/
 
 void api_init(struct api *api, struct loop *loop, struct diag *diag, int32_t node_id,
-              const struct config_set *file)
+              const struct image_configs *file)
 {
     *api = (struct api){ .loop = loop, .diag = diag, .node_id = node_id, .file = file };
     list_init(&api->waiting);
@@ -100,7 +100,7 @@ void api_release(struct api *api)
 
 struct config_layers api_config(const struct api *api)
 {
-    return image_config_layers(meta_image(api->meta), api->node_id, api->file);
+    return config_layers_of(meta_image(api->meta), api->node_id, api->file);
 }
 
 const struct image_endpoint *api_endpoint(const struct image_broker *broker, const char *listener)

@@ -8,6 +8,8 @@
  * limits: a value that does not parse any more is passed over. */
 #include <chronik/meta/config.h>
 
+#include <stdio.h>
+
 /* Topic, three layers of brokers and the default, with each of the names. */
 enum { ORIGINS_MAX = 1 + 4 * CONFIG_SYNONYMS_MAX };
 
@@ -318,4 +320,17 @@ void config_describe(const struct config_def *def, const struct config_layers *l
         ret_description->value = arena_text(arena, text_of((char *)value.data));
     }
     buf_release(&value);
+}
+
+struct config_layers config_layers_of(const struct image *image, int32_t node_id,
+                                      const struct image_configs *file)
+{
+    char name[12];
+    snprintf(name, sizeof name, "%d", node_id);
+    return (struct config_layers){
+        .broker = image_configs(image, IMAGE_BROKER, text_of(name)),
+        .cluster = image_configs(image, IMAGE_BROKER, text_of("")),
+        .file = file,
+        .n_brokers = (int32_t)image_broker_count(image),
+    };
 }

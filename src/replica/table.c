@@ -3,6 +3,7 @@
 
 #include <chronik/meta/image.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 /* ---- finding -------------------------------------------------------------------------------------*/
 
@@ -44,7 +45,7 @@ struct topic_replicas *replicas_topic_by_id(const struct replicas *r, const stru
 static void resolve_config(struct replicas *r, const struct image_topic *from,
                            struct topic_config *ret_config)
 {
-    struct config_layers layers = image_config_layers(r->image, r->node_id, r->file);
+    struct config_layers layers = config_layers_of(r->image, r->node_id, r->file);
     layers.topic = &from->configs;
     topic_config_resolve(&layers, ret_config);
     if (from->adopted) { /* its old settings are unknown: keep everything until somebody sets them */
@@ -150,7 +151,7 @@ void replicas_config_changed(struct replicas *r)
 /* ---- life ------------------------------------------------------------------------------------------*/
 
 void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int32_t node_id,
-                   const struct config_set *file)
+                   const struct image_configs *file)
 {
     *r = (struct replicas){ .loop = loop, .diag = diag, .node_id = node_id, .file = file };
     loop_random(loop, &r->seed, sizeof r->seed);

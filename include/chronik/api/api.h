@@ -19,7 +19,7 @@ struct api {
     struct meta *meta;
     struct store *store;
     struct replicas *replicas;
-    const struct config_set *file; /* settings of file, environment and command line */
+    const struct image_configs *file; /* settings of file, environment and command line */
 
     struct session_cache sessions;
     struct producer_ids producer_ids;
@@ -30,7 +30,7 @@ struct api {
 };
 
 void api_init(struct api *api, struct loop *loop, struct diag *diag, int32_t node_id,
-              const struct config_set *file);
+              const struct image_configs *file);
 void api_release(struct api *api);
 
 /* The broker can serve: the waiting requests begin. `meta`, `store` and `replicas` are set. */

@@ -129,6 +129,11 @@ struct config_layers {
     int32_t n_brokers;                /* of the cluster; bounds the default replication factors */
 };
 
+/* The layers of a broker; for a topic, set `topic` as well. Valid until the image changes. `file`: what
+ * file, environment and command line say. */
+struct config_layers config_layers_of(const struct image *image, int32_t node_id,
+                                      const struct image_configs *file);
+
 /* The settings of a topic that parts of the broker act on. */
 struct topic_config {
     struct log_config log;

@@ -32,14 +32,14 @@ struct replicas {
     struct diag *diag;
     int32_t node_id;
     const struct image *image; /* NULL until the metadata is loaded */
-    const struct config_set *file; /* settings of file, environment and command line */
+    const struct image_configs *file; /* settings of file, environment and command line */
     uint64_t seed;
     struct map by_name, by_id;
     uint64_t n_partitions, n_leaders;
 };
 
 void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int32_t node_id,
-                   const struct config_set *file);
+                   const struct image_configs *file);
 void replicas_release(struct replicas *r);
 
 /* The store is open and the metadata is loaded: takes over every topic, removes logs that the
