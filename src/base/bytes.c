@@ -7,7 +7,7 @@
 void *buf_reserve(struct buf *buf, size_t len)
 {
     check(len <= SIZE_MAX / 4 - buf->len);
-    buf->data = mem_grow(buf->data, &buf->cap, buf->len + len, 1);
+    buf->data = mem_grow(buf->data, &buf->cap, max_u64(buf->len + len, 1), 1);
     return buf->data + buf->len;
 }
 

@@ -17,7 +17,7 @@
  *  61 records: each  length varint, attributes int8, timestamp_delta varlong, offset_delta varint,
  *              key (varint length, bytes), value, headers (varint count; key, value)
  *
- * A batch is never re-encoded on its way through the broker: checked once, stamped in place, kept. */
+ * A batch is never re-encoded on its way through the broker: checked once, stamped in place. */
 #ifndef CHRONIK_WIRE_RECORDS_H
 #define CHRONIK_WIRE_RECORDS_H
 
@@ -54,7 +54,7 @@ static inline enum codec batch_codec(const struct batch *b)
 
 static inline int64_t batch_last_offset(const struct batch *b)
 {
-    return b->base_offset + b->last_offset_delta;
+    return (int64_t)((uint64_t)b->base_offset + (uint64_t)b->last_offset_delta);
 }
 
 /* The sequence number of the last record: wraps to 0 behind INT32_MAX. */
@@ -64,9 +64,10 @@ int32_t batch_last_sequence(const struct batch *b);
  * the length field cannot be. Looks at the first 12 bytes only. */
 int64_t batch_peek_length(struct bytes in);
 
-/* Parses the header of the batch at the start of `in`: KAFKA_NONE, CORRUPT_MESSAGE when it is cut
- * short, its length cannot be or its magic is unknown, INVALID_RECORD for the old magics 0 and 1 (as
- * Kafka answers Produce). No CRC check. What follows the batch is `in` from raw.len on. */
+/* Parses the header of the batch at the start of `in`. KAFKA_NONE, or what Kafka answers to
+ * Produce: INVALID_RECORD when it is cut short or in an old format (magic 0 and 1), CORRUPT_MESSAGE
+ * when its length cannot be or its magic is unknown. No CRC check. What follows the batch begins at
+ * raw.len in `in`. */
 enum kafka_error batch_parse(struct bytes in, struct batch *ret_batch);
 
 /* Does the CRC match? */
@@ -84,7 +85,7 @@ struct batch_rules {
 
 /* What batch_validate() found. */
 struct batch_verdict {
-    int32_t record;        /* refused: index of the first record at fault, -1: the batch as a whole */
+    int32_t record;        /* refused: index of the first record at fault, -1: the whole batch */
     const char *text;      /* refused: why; static. Accepted: NULL */
     int64_t max_timestamp; /* accepted: the largest one of the records. Where the header says other
                             * than that, batch_stamp_max() puts it right, as Kafka does */
@@ -94,9 +95,10 @@ struct batch_verdict {
  * lengths and offset deltas that tile the payload exactly, timestamps. A compressed batch is opened
  * into `scratch` for that (cleared, kept by the caller for reuse). Safe to call in a job.
  *
- * KAFKA_NONE; MESSAGE_TOO_LARGE; CORRUPT_MESSAGE: the CRC does not match; UNSUPPORTED_COMPRESSION_TYPE;
- * INVALID_TIMESTAMP; INVALID_RECORD: all else. `*ret` is always written. That a producer's base
- * offset must be 0, and that there is one batch only, is for the caller to check. */
+ * KAFKA_NONE; MESSAGE_TOO_LARGE; CORRUPT_MESSAGE when the CRC does not match;
+ * UNSUPPORTED_COMPRESSION_TYPE; INVALID_TIMESTAMP; INVALID_RECORD for all else. `*ret` is always
+ * written. That a producer's base offset must be 0, and that there is one batch only, is for the
+ * caller to check. */
 enum kafka_error batch_validate(const struct batch *b, const struct batch_rules *rules,
                                 struct buf *scratch, struct batch_verdict *ret);
 
@@ -106,9 +108,9 @@ struct batch_fault {
     const char *text; /* static */
 };
 
-/* After batch_validate() refused single records (`record` >= 0): every record with a missing key or a
- * timestamp out of range, in order, at most `max` of them; returns how many. 0 when the fault is one
- * of structure: then nothing behind it can be read, and Kafka names no record either. */
+/* After batch_validate() refused single records (`record` >= 0): every record with a missing key or
+ * a timestamp out of range, in order, at most `max` of them; returns how many. 0 when the fault is
+ * one of structure: then nothing behind it can be read, and Kafka names no record either. */
 size_t batch_faults(const struct batch *b, const struct batch_rules *rules, struct buf *scratch,
                     struct batch_fault *faults, size_t max);
 
@@ -120,13 +122,13 @@ void batch_stamp(uint8_t *raw, int64_t base_offset, int32_t leader_epoch);
 void batch_stamp_time(uint8_t *raw, int64_t now_ms);
 void batch_stamp_max(uint8_t *raw, int64_t max_timestamp);
 
-/* ---- single records -----------------------------------------------------------------------------*/
+/* ---- single records ------------------------------------------------------------------------- */
 
 struct record {
     int64_t offset, timestamp;
     struct bytes key, value; /* null: data == NULL */
     int32_t n_headers;
-    struct bytes headers;    /* encoded, behind the count */
+    struct bytes headers; /* encoded, behind the count: record_header_next() */
 };
 
 struct record_iter {
@@ -147,7 +149,7 @@ bool record_iter_next(struct record_iter *it, struct record *ret_record);
  * of `*headers` then). A key is never null, a value may be. */
 bool record_header_next(struct bytes *headers, struct bytes *ret_key, struct bytes *ret_value);
 
-/* ---- building -----------------------------------------------------------------------------------*/
+/* ---- building ------------------------------------------------------------------------------- */
 
 /* Builds a batch: fill in the public fields, add records, finish. */
 struct batch_builder {
@@ -165,8 +167,8 @@ struct batch_builder {
     struct buf out;     /* the finished batch */
 };
 
-/* No codec, base offset 0, leader epoch -1, no producer. `_init` is for new storage, `_reset` for the
- * next batch: it keeps the memory of the one before. */
+/* No codec, base offset 0, leader epoch -1, no producer. `_init` is for new storage, `_reset` for
+ * the next batch: it keeps the memory of the one before. */
 void batch_builder_init(struct batch_builder *b);
 void batch_builder_reset(struct batch_builder *b);
 void batch_builder_release(struct batch_builder *b);
