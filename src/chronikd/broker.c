@@ -1,0 +1,658 @@
+/* The life of the broker: start and stop, in the order that broker.h draws. */
+#include "broker.h"
+
+#include <chronik/base/states.h>
+#include <errno.h>
+#include <inttypes.h>
+
+static const struct state STATES[] = {
+    [BROKER_RECOVERING] = {
+        .name = "recovering",
+        .next = STATE(BROKER_JOINING) | STATE(BROKER_STOPPING),
+        .initial = true,
+    },
+    [BROKER_JOINING] = {
+        .name = "joining",
+        .next = STATE(BROKER_REPORTING) | STATE(BROKER_STOPPING),
+    },
+    [BROKER_REPORTING] = {
+        .name = "reporting",
+        .next = STATE(BROKER_SERVING) | STATE(BROKER_STOPPING),
+    },
+    [BROKER_SERVING] = { .name = "serving", .next = STATE(BROKER_STOPPING) },
+    [BROKER_STOPPING] = { .name = "stopping", .next = STATE(BROKER_STOPPED) },
+    [BROKER_STOPPED] = { .name = "stopped" },
+};
+
+enum { REGISTER_WAIT_S = 3600, COMPLAIN_S = 5 };
+
+static void move(struct broker *broker, enum broker_state state)
+{
+    state_move(STATES, &broker->state, state, broker);
+}
+
+static void fail(struct broker *broker, int exit_code)
+{
+    broker->exit_code = exit_code;
+    broker_stop(broker);
+}
+
+static uint64_t far_deadline(const struct broker *broker)
+{
+    return loop_now_ns(broker->loop) + REGISTER_WAIT_S * NS_PER_S;
+}
+
+static int64_t setting(const struct broker *broker, const char *name)
+{
+    struct config_layers layers = options_layers(broker->options);
+    return config_number(&layers, name);
+}
+
+/* ---- serving -----------------------------------------------------------------------------------------*/
+
+static void say_serving(struct broker *broker)
+{
+    const struct store_recovery *recovery = store_recovery(broker->store);
+    for (unsigned i = 0; i < broker->options->n_listeners; i++) {
+        const struct options_listener *l = &broker->options->listeners[i];
+        diag_info(broker->diag, DIAG_BROKER, "listening name=%s at=%s:%u advertised=%s:%u", l->name,
+                  l->host[0] ? l->host : "*", broker->ports[i], l->advertised_host,
+                  l->advertised_port ? l->advertised_port : broker->ports[i]);
+    }
+    diag_info(broker->diag, DIAG_BROKER,
+              "serving cluster=%s node=%" PRId32 " data=%s logs=%" PRIu64 " start_ms=%" PRIu64
+              " recovery_ms=%" PRIu64 " io=%s",
+              image_cluster_id(meta_image(broker->meta)), broker->node_id,
+              broker->options->data_dir, recovery->logs,
+              (loop_clock_ns(broker->loop) - broker->started_ns) / NS_PER_MS,
+              recovery->duration_ns / NS_PER_MS,
+              loop_backend(broker->loop) == LOOP_URING ? "io_uring" : "threads");
+}
+
+static void retain(struct timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, retention);
+    struct config_layers config = api_config(&broker->api);
+    int64_t interval_ms = config_number(&config, "log.retention.check.interval.ms");
+    store_retain(broker->store, loop_wall_ms(broker->loop));
+    timer_set_in(timer, (uint64_t)interval_ms * NS_PER_MS);
+}
+
+static void unfenced(void *arg, enum kafka_error error, const void *response)
+{
+    struct broker *broker = arg;
+    const struct meta_broker_state_response *answer = response;
+    if (broker->state != BROKER_REPORTING) {
+        return;
+    }
+    if (error != KAFKA_NONE || answer->error != KAFKA_NONE) {
+        diag_error(broker->diag, DIAG_BROKER, "the cluster does not let this node serve error=%s",
+                   kafka_error_name(error != KAFKA_NONE ? error
+                                                        : (enum kafka_error)answer->error));
+        fail(broker, EXIT_FATAL);
+        return;
+    }
+    move(broker, BROKER_SERVING);
+    timer_cancel(&broker->patience);
+    api_start(&broker->api);
+    retain(&broker->retention);
+    say_serving(broker);
+    process_notify("READY=1");
+}
+
+static void serve(struct broker *broker)
+{
+    const struct meta_broker_state_request request = {
+        .epoch = meta_broker_epoch(broker->meta),
+        .fenced = false,
+    };
+    replicas_start(&broker->replicas, broker->store, meta_image(broker->meta));
+    meta_broker_state(broker->meta, &request, far_deadline(broker), unfenced, broker);
+}
+
+/* ---- reporting what a directory holds -------------------------------------------------------------------*/
+
+struct report {
+    struct broker *broker;
+    struct meta_report_directory_request *request;
+    size_t cap_topics;
+};
+
+static struct meta_report_directory_request_topic *report_topic(struct report *report,
+                                                                const struct log *log)
+{
+    struct meta_report_directory_request *request = report->request;
+    for (int32_t i = 0; i < request->n_topics; i++) {
+        if (uuid_equal(&request->topics[i].id, log_topic_id(log))) {
+            return &request->topics[i];
+        }
+    }
+    request->topics = mem_grow(request->topics, &report->cap_topics, (size_t)request->n_topics + 1,
+                               sizeof *request->topics);
+    struct meta_report_directory_request_topic *topic = &request->topics[request->n_topics++];
+    *topic = (struct meta_report_directory_request_topic){
+        .id = *log_topic_id(log),
+        .name = log_topic(log),
+    };
+    return topic;
+}
+
+static void report_log(struct log *log, void *arg)
+{
+    struct report *report = arg;
+    const struct image *image = meta_image(report->broker->meta);
+    if (image_topic_by_id(image, log_topic_id(log)) != NULL) {
+        return;
+    }
+    struct meta_report_directory_request_topic *topic = report_topic(report, log);
+    topic->logs = mem_realloc_array(topic->logs, (size_t)topic->n_logs + 1, sizeof *topic->logs);
+    topic->logs[topic->n_logs++] = (struct meta_report_directory_request_log){
+        .partition = log_partition(log),
+        .last_epoch = log_last_epoch(log),
+        .end_offset = log_durable_end(log),
+    };
+}
+
+static void reported(void *arg, enum kafka_error error, const void *response)
+{
+    struct broker *broker = arg;
+    const struct meta_report_directory_response *answer = response;
+    if (broker->state != BROKER_REPORTING) {
+        return;
+    }
+    if (error != KAFKA_NONE || answer->error != KAFKA_NONE) {
+        diag_error(broker->diag, DIAG_BROKER, "the cluster refused this directory error=%s %.*s",
+                   kafka_error_name(error != KAFKA_NONE ? error
+                                                        : (enum kafka_error)answer->error),
+                   TEXT_ARG(error == KAFKA_NONE ? answer->message : TEXT_NULL));
+        fail(broker, EXIT_STORAGE);
+        return;
+    }
+    for (int32_t i = 0; i < answer->n_topics; i++) {
+        diag_error(broker->diag, DIAG_BROKER,
+                   "a topic in the directory was not taken over: %.*s; its files are kept aside "
+                   "until the directory is known topic=%.*s",
+                   TEXT_ARG(answer->topics[i].message), TEXT_ARG(answer->topics[i].name));
+    }
+    serve(broker);
+}
+
+static void report(struct broker *broker)
+{
+    struct meta_report_directory_request request = {
+        .epoch = meta_broker_epoch(broker->meta),
+        .directory = store_identity(broker->store)->directory_id,
+    };
+    struct report report = { .broker = broker, .request = &request };
+
+    move(broker, BROKER_REPORTING);
+    store_each(broker->store, report_log, &report);
+    if (request.n_topics > 0) {
+        diag_info(broker->diag, DIAG_BROKER,
+                  "reporting topics that the cluster does not know topics=%" PRId32,
+                  request.n_topics);
+    }
+    meta_report_directory(broker->meta, &request, far_deadline(broker), reported, broker);
+    for (int32_t i = 0; i < request.n_topics; i++) {
+        free(request.topics[i].logs);
+    }
+    free(request.topics);
+}
+
+/* Only a directory that the cluster does not know may bring topics; from a known one, what the metadata
+ * does not place here was deleted or moved while the node was away. */
+static void report_or_serve(struct broker *broker)
+{
+    const struct image_broker *self = image_broker(meta_image(broker->meta), broker->node_id);
+    const struct image_directory *directory =
+        self ? image_directory(self, &store_identity(broker->store)->directory_id) : NULL;
+    if (directory != NULL && directory->known) {
+        move(broker, BROKER_REPORTING);
+        serve(broker);
+    } else {
+        report(broker);
+    }
+}
+
+/* ---- joining ---------------------------------------------------------------------------------------------*/
+
+static void identity_written(void *arg, int error)
+{
+    struct broker *broker = arg;
+    if (broker->state != BROKER_JOINING) {
+        return;
+    }
+    if (error != 0) {
+        diag_error(broker->diag, DIAG_BROKER, "cannot write meta.properties: %s; check the directory",
+                   strerror(-error));
+        fail(broker, EXIT_STORAGE);
+        return;
+    }
+    report_or_serve(broker);
+}
+
+static void registered(void *arg, enum kafka_error error, const void *response)
+{
+    struct broker *broker = arg;
+    const struct meta_register_broker_response *answer = response;
+    if (broker->state != BROKER_JOINING) {
+        return;
+    }
+    if (error != KAFKA_NONE || answer->error != KAFKA_NONE) {
+        diag_error(broker->diag, DIAG_BROKER, "cannot join the cluster: %s %.*s",
+                   kafka_error_name(error != KAFKA_NONE ? error
+                                                        : (enum kafka_error)answer->error),
+                   TEXT_ARG(error == KAFKA_NONE ? answer->message : TEXT_NULL));
+        fail(broker, EXIT_FATAL);
+        return;
+    }
+    const struct store_identity *identity = store_identity(broker->store);
+    if (text_is(answer->cluster_id, identity->cluster_id) &&
+        identity->node_id == broker->node_id) {
+        report_or_serve(broker);
+        return;
+    }
+    char *cluster_id = text_dup(answer->cluster_id);
+    store_set_identity(broker->store, cluster_id, broker->node_id, identity_written, broker);
+    free(cluster_id);
+}
+
+static struct text rack_of(const struct broker *broker)
+{
+    struct config_layers layers = options_layers(broker->options);
+    return config_text(&layers, "broker.rack");
+}
+
+static void register_self(struct broker *broker)
+{
+    const struct options *options = broker->options;
+    const struct store_recovery *recovery = store_recovery(broker->store);
+    struct uuid directory = store_identity(broker->store)->directory_id;
+    struct meta_register_broker_request_endpoint *endpoints =
+        mem_zalloc_array(options->n_listeners, sizeof *endpoints);
+
+    for (unsigned i = 0; i < options->n_listeners; i++) {
+        const struct options_listener *l = &options->listeners[i];
+        endpoints[i].listener = text_of(l->name);
+        endpoints[i].host = text_of(l->advertised_host);
+        endpoints[i].port = l->advertised_port ? l->advertised_port : broker->ports[i];
+    }
+    const struct meta_register_broker_request request = {
+        .incarnation = broker->incarnation,
+        .raft_directory = meta_directory_id(broker->meta),
+        .cluster_id = text_of(store_identity(broker->store)->cluster_id),
+        .previous_epoch = recovery->clean ? recovery->broker_epoch : -1,
+        .rack = rack_of(broker),
+        .endpoints = endpoints,
+        .n_endpoints = (int32_t)options->n_listeners,
+        .directories = &directory,
+        .n_directories = 1,
+    };
+    meta_register_broker(broker->meta, &request, far_deadline(broker), registered, broker);
+    free(endpoints);
+}
+
+static void meta_opened(void *arg, int error, const char *message)
+{
+    struct broker *broker = arg;
+    if (error != 0) {
+        diag_error(broker->diag, DIAG_META, "cannot open the metadata: %s", message);
+        fail(broker, EXIT_STORAGE);
+    } else if (broker->state == BROKER_JOINING) {
+        register_self(broker);
+    }
+}
+
+static void meta_failed(void *arg, int error, const char *message)
+{
+    struct broker *broker = arg;
+    diag_error(broker->diag, DIAG_META, "the metadata failed: %s", message);
+    broker->exit_code = error == -EIO || error == -ENOSPC ? EXIT_STORAGE : EXIT_FATAL;
+    loop_stop(broker->loop); /* a replica that cannot trust its disk must not go on */
+}
+
+static void controller_changed(void *arg, int32_t controller)
+{
+    struct broker *broker = arg;
+    diag_info(broker->diag, DIAG_META, "controller node=%" PRId32, controller);
+}
+
+/* ---- changes of the metadata -------------------------------------------------------------------------------*/
+
+static void topic_created(void *arg, const struct image_topic *topic)
+{
+    struct broker *broker = arg;
+    if (broker->replicas.image != NULL) {
+        replicas_topic_changed(&broker->replicas, topic);
+    }
+}
+
+static void topic_deleted(void *arg, const struct image_topic *topic)
+{
+    struct broker *broker = arg;
+    replicas_topic_deleted(&broker->replicas, &topic->id);
+}
+
+static void partition_changed(void *arg, const struct image_topic *topic, int32_t partition)
+{
+    struct broker *broker = arg;
+    if (broker->replicas.image != NULL) {
+        replicas_partition_changed(&broker->replicas, topic, partition);
+    }
+}
+
+static void configs_changed(void *arg, enum image_resource type, struct text name)
+{
+    struct broker *broker = arg;
+    (void)type;
+    (void)name;
+    if (broker->replicas.image != NULL) {
+        replicas_config_changed(&broker->replicas);
+    }
+}
+
+static const struct meta_events META_EVENTS = {
+    .opened = meta_opened,
+    .failed = meta_failed,
+    .controller_changed = controller_changed,
+    .changes = {
+        .topic_created = topic_created,
+        .topic_deleted = topic_deleted,
+        .partition_changed = partition_changed,
+        .configs_changed = configs_changed,
+    },
+};
+
+static void join(struct broker *broker)
+{
+    const struct meta_voter self = { .id = broker->node_id, .address = "localhost" };
+    const struct meta_config config = {
+        .node_id = broker->node_id,
+        .incarnation = broker->incarnation,
+        .cluster_id = broker->options->cluster_id,
+        .voters = &self,
+        .n_voters = 1,
+        .default_partitions = (int32_t)setting(broker, "num.partitions"),
+        .default_replication = (int16_t)setting(broker, "default.replication.factor"),
+        .diag = broker->diag,
+    };
+    move(broker, BROKER_JOINING);
+    broker->meta = meta_open(broker->loop, broker->options->raft_dir, &config, &META_EVENTS, broker);
+    broker->api.meta = broker->meta;
+    meta_metrics(broker->meta, &broker->metrics);
+}
+
+/* ---- recovering ------------------------------------------------------------------------------------------*/
+
+static bool identity_fits(struct broker *broker)
+{
+    const struct store_identity *identity = store_identity(broker->store);
+    const struct options *options = broker->options;
+    if (options->node_id >= 0 && identity->node_id >= 0 && options->node_id != identity->node_id) {
+        diag_error(broker->diag, DIAG_BROKER,
+                   "the directory belongs to another node; use --node-id %" PRId32
+                   " or another --data-dir data=%s node.id=%" PRId32,
+                   identity->node_id, options->data_dir, options->node_id);
+        return false;
+    }
+    if (options->cluster_id[0] != '\0' && identity->cluster_id[0] != '\0' &&
+        strcmp(options->cluster_id, identity->cluster_id) != 0) {
+        diag_error(broker->diag, DIAG_BROKER,
+                   "the directory belongs to another cluster; use its cluster.id or another "
+                   "--data-dir data=%s cluster.id=%s directory=%s",
+                   options->data_dir, options->cluster_id, identity->cluster_id);
+        return false;
+    }
+    broker->node_id = options->node_id >= 0    ? options->node_id
+                      : identity->node_id >= 0 ? identity->node_id
+                                               : 1;
+    return true;
+}
+
+static void say_recovered(struct broker *broker)
+{
+    const struct store_recovery *r = store_recovery(broker->store);
+    diag_info(broker->diag, DIAG_STORE,
+              "directory open data=%s state=%s logs=%" PRIu64 " replayed_bytes=%" PRIu64
+              " damaged=%" PRIu64,
+              broker->options->data_dir,
+              r->fresh     ? "new"
+              : r->adopted ? "adopted"
+              : r->clean   ? "clean"
+                           : "recovered",
+              r->logs, r->replayed_bytes, r->damaged_logs);
+}
+
+static void store_opened(void *arg, int error, const char *message)
+{
+    struct broker *broker = arg;
+    if (error != 0) {
+        diag_error(broker->diag, DIAG_STORE, "cannot open the log directory: %s", message);
+        broker->store_failed = true;
+        fail(broker, EXIT_STORAGE);
+        return;
+    }
+    if (broker->state != BROKER_RECOVERING) {
+        return;
+    }
+    say_recovered(broker);
+    if (!identity_fits(broker)) {
+        fail(broker, EXIT_CONFIG);
+        return;
+    }
+    broker->api.node_id = broker->replicas.node_id = broker->node_id;
+    broker->api.store = broker->store;
+    join(broker);
+}
+
+/* Nothing of the only directory can be acknowledged any more. Who waits is told; a restart recovers. */
+static void store_broke(void *arg, int error, const char *message)
+{
+    struct broker *broker = arg;
+    diag_error(broker->diag, DIAG_STORE,
+               "the log directory is offline: %s (%s); check the disk, then start again", message,
+               strerror(-error));
+    broker->store_failed = true;
+    replicas_fail(&broker->replicas);
+    fail(broker, EXIT_STORAGE);
+}
+
+static void store_has_room(void *arg)
+{
+    (void)arg; /* producers try again by themselves */
+}
+
+static const struct store_events STORE_EVENTS = {
+    .opened = store_opened,
+    .failed = store_broke,
+    .room = store_has_room,
+};
+
+static void complain(struct timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, patience);
+    if (broker->state == BROKER_STOPPING) {
+        diag_error(broker->diag, DIAG_BROKER,
+                   "the stop took longer than chronik.shutdown.timeout.ms; ending as it is");
+        loop_stop(broker->loop);
+        return;
+    }
+    diag_warn(broker->diag, DIAG_BROKER, "not serving yet: %s",
+              broker->state == BROKER_RECOVERING ? "the log directory is being recovered"
+              : broker->state == BROKER_JOINING
+                  ? "waiting for a leader of the metadata group"
+                  : "waiting until the topics of this directory are settled");
+    timer_set_in(timer, COMPLAIN_S * NS_PER_S);
+}
+
+/* ---- start -----------------------------------------------------------------------------------------------*/
+
+static int lock_directory(struct broker *broker)
+{
+    const char *dir = broker->options->data_dir;
+    char *path = mem_sprintf("%s/.lock", dir);
+    int error = dir_create(dir);
+    if (error == 0) {
+        error = file_lock(path, &broker->lock);
+    }
+    free(path);
+    if (error == -EWOULDBLOCK) {
+        diag_error(broker->diag, DIAG_BROKER,
+                   "another process uses the directory; stop it, or give --data-dir data=%s", dir);
+    } else if (error != 0) {
+        diag_error(broker->diag, DIAG_BROKER, "cannot use the directory: %s data=%s",
+                   strerror(-error), dir);
+    }
+    return error == 0 ? 0 : EXIT_STORAGE;
+}
+
+static uint64_t memory_bytes(const struct broker *broker)
+{
+    uint64_t bytes = (uint64_t)setting(broker, "chronik.memory.bytes");
+    return bytes != 0 ? bytes : min_u64(process_memory_total() / 4, GIB(4));
+}
+
+static int listen_all(struct broker *broker)
+{
+    const struct options *options = broker->options;
+    struct server_limits limits = SERVER_LIMITS_DEFAULT;
+    limits.frame_bytes_max = (uint64_t)setting(broker, "socket.request.max.bytes");
+    limits.memory_bytes = memory_bytes(broker) / 4;
+    limits.connections_max = (unsigned)setting(broker, "max.connections");
+    limits.connections_per_ip_max = (unsigned)setting(broker, "max.connections.per.ip");
+    limits.idle_ns = (uint64_t)setting(broker, "connections.max.idle.ms") * NS_PER_MS;
+    broker->server = server_new(broker->loop, broker->diag, &broker->api, &limits);
+    broker->ports = mem_zalloc_array(options->n_listeners, sizeof *broker->ports);
+    for (unsigned i = 0; i < options->n_listeners; i++) {
+        const struct options_listener *l = &options->listeners[i];
+        int error = server_listen(broker->server, l->name, l->host, l->port, &broker->ports[i]);
+        if (error != 0) {
+            diag_error(broker->diag, DIAG_BROKER,
+                       "cannot listen: %s; free the port or change `listeners` name=%s at=%s:%u",
+                       strerror(-error), l->name, l->host, l->port);
+            return EXIT_UNAVAILABLE;
+        }
+    }
+    return 0;
+}
+
+static void open_store(struct broker *broker)
+{
+    uint64_t tail = (uint64_t)setting(broker, "chronik.tail.bytes");
+    int64_t reserve = setting(broker, "chronik.disk.reserve.bytes");
+    const struct store_config config = {
+        .tail_bytes = tail != 0 ? tail : memory_bytes(broker) / 2,
+        .journal_bytes_max = (uint64_t)setting(broker, "chronik.journal.bytes"),
+        .journal_chunk_bytes = (uint64_t)setting(broker, "chronik.journal.chunk.bytes"),
+        .open_files_max = (unsigned)setting(broker, "chronik.open.files.max"),
+        .reserve_bytes = reserve < 0 ? UINT64_MAX : (uint64_t)reserve,
+    };
+    broker->store =
+        store_open(broker->loop, broker->options->data_dir, &config, &STORE_EVENTS, broker);
+    store_metrics(broker->store, &broker->metrics);
+}
+
+int broker_start(struct broker *broker, struct loop *loop, struct process_log *log,
+                 const struct options *options)
+{
+    uint8_t random[16];
+    *broker = (struct broker){ .loop = loop, .log = log, .diag = &log->diag, .options = options };
+    broker->started_ns = loop_clock_ns(loop);
+    loop_random(loop, random, sizeof random);
+    broker->incarnation = uuid_from_random(random);
+    state_start(STATES, &broker->state, BROKER_RECOVERING, broker);
+    timer_init(&broker->retention, loop, retain);
+    timer_init(&broker->patience, loop, complain);
+    metrics_init(&broker->metrics);
+    replicas_init(&broker->replicas, loop, broker->diag, -1, &options->settings);
+    api_init(&broker->api, loop, broker->diag, &options->settings);
+    broker->api.replicas = &broker->replicas;
+
+    int code = lock_directory(broker);
+    code = code ? code : listen_all(broker);
+    code = code ? code : admin_open(broker);
+    if (code != 0) {
+        broker->exit_code = code;
+        return code;
+    }
+    server_metrics(broker->server, &broker->metrics);
+    replicas_metrics(&broker->replicas, &broker->metrics);
+    api_metrics(&broker->api, &broker->metrics);
+    timer_set_in(&broker->patience, COMPLAIN_S * NS_PER_S);
+    open_store(broker);
+    return 0;
+}
+
+/* ---- stop ------------------------------------------------------------------------------------------------*/
+
+static void all_closed(void *arg)
+{
+    struct broker *broker = arg;
+    move(broker, BROKER_STOPPED);
+    timer_cancel(&broker->patience);
+    loop_stop(broker->loop);
+}
+
+static void store_closed(void *arg, int error)
+{
+    struct broker *broker = arg;
+    if (error != 0) {
+        diag_error(broker->diag, DIAG_STORE,
+                   "the log directory could not be closed cleanly: %s; the next start recovers it",
+                   strerror(-error));
+        broker->exit_code = EXIT_STORAGE;
+    }
+    if (broker->meta != NULL) {
+        meta_close(broker->meta, all_closed, broker);
+    } else {
+        all_closed(broker);
+    }
+}
+
+static void server_stopped(void *arg)
+{
+    struct broker *broker = arg;
+    bool can_close = broker->store != NULL && !broker->store_failed &&
+                     broker->replicas.store != NULL;
+    if (can_close) {
+        store_close(broker->store, meta_broker_epoch(broker->meta), store_closed, broker);
+    } else {
+        store_closed(broker, 0);
+    }
+}
+
+void broker_stop(struct broker *broker)
+{
+    uint64_t limit_ns = (uint64_t)setting(broker, "chronik.shutdown.timeout.ms") * NS_PER_MS;
+    if (broker->state == BROKER_STOPPING) {
+        diag_warn(broker->diag, DIAG_BROKER, "asked again: stopping at once");
+        broker->exit_code = broker->exit_code ? broker->exit_code : EXIT_FATAL;
+        loop_stop(broker->loop);
+        return;
+    }
+    diag_info(broker->diag, DIAG_BROKER, "stopping");
+    process_notify("STOPPING=1");
+    move(broker, BROKER_STOPPING);
+    timer_cancel(&broker->retention);
+    timer_set_in(&broker->patience, limit_ns);
+    server_stop(broker->server, limit_ns / 4, server_stopped, broker);
+}
+
+int broker_finish(struct broker *broker)
+{
+    bool orderly = broker->state == BROKER_STOPPED;
+    int exit_code = broker->exit_code;
+    if (orderly) {
+        diag_info(broker->diag, DIAG_BROKER, "stopped");
+        http_close(broker->http);
+        server_free(broker->server);
+        api_release(&broker->api);
+        replicas_release(&broker->replicas);
+        store_free(broker->store);
+        meta_free(broker->meta);
+    }
+    file_close(broker->lock);
+    metrics_release(&broker->metrics);
+    free(broker->ports);
+    return exit_code;
+}

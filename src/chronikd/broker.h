@@ -1,0 +1,71 @@
+/* The broker: everything that one process is (private to the daemon).
+ *
+ * A start goes through these states; what a step needs, the steps before have made:
+ *
+ *   RECOVERING   listeners are open (they wait for nobody); the store recovers its directory
+ *   JOINING      the metadata's Raft replica runs; the broker asks to be registered, which waits for a leader
+ *   REPORTING    directories that the cluster does not know say what they hold, and it is settled
+ *   SERVING      requests are answered
+ *   STOPPING     connections, then the store, then the metadata are closed
+ *
+ * Nothing is proposed before there is a Raft leader; requests that need metadata wait for SERVING. */
+#ifndef CHRONIK_CHRONIKD_BROKER_H
+#define CHRONIK_CHRONIKD_BROKER_H
+
+#include <chronik/api/api.h>
+#include <chronik/chronikd/options.h>
+#include <chronik/io/http.h>
+#include <chronik/io/process.h>
+#include <chronik/server/server.h>
+
+enum broker_state {
+    BROKER_RECOVERING,
+    BROKER_JOINING,
+    BROKER_REPORTING,
+    BROKER_SERVING,
+    BROKER_STOPPING,
+    BROKER_STOPPED,
+};
+
+struct broker {
+    unsigned state; /* enum broker_state, moved along a table */
+    struct loop *loop;
+    struct process_log *log;
+    struct diag *diag;
+    const struct options *options;
+    struct metrics metrics;
+    uint64_t started_ns;
+
+    int32_t node_id;
+    struct uuid incarnation;
+    struct file *lock;
+    struct store *store;
+    struct meta *meta;
+    struct replicas replicas;
+    struct api api;
+    struct server *server;
+    struct http_server *http;
+    uint16_t *ports; /* of options->listeners, in order */
+
+    struct timer retention; /* every log.retention.check.interval.ms */
+    struct timer patience;  /* says what a start waits for; bounds a stop */
+    struct arena scratch;   /* of requests to the metadata during the start */
+    bool store_failed;
+    int exit_code;
+};
+
+/* Opens the listeners and begins to start; the loop does the rest. 0, or the code to exit with, after the
+ * reason was logged. */
+int broker_start(struct broker *broker, struct loop *loop, struct process_log *log,
+                 const struct options *options);
+
+/* Begins a clean stop (SIGTERM); a second call ends the loop at once. */
+void broker_stop(struct broker *broker);
+
+/* After loop_run(): gives everything back; returns the exit code. */
+int broker_finish(struct broker *broker);
+
+/* The HTTP listener: /livez, /readyz, /metrics. */
+int admin_open(struct broker *broker);
+
+#endif
