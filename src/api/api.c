@@ -1,6 +1,8 @@
 /* Dispatch, the wait until the broker is ready, and what handlers share. */
 #include <chronik/api/api.h>
 
+#include <stdio.h>
+
 enum { PATIENCE_S = 30 }; /* a request that has waited this long for readiness is given up */
 
 /* ---- dispatch ------------------------------------------------------------------------------------*/
@@ -57,7 +59,13 @@ static void lose_patience(struct timer *timer)
 
 void api_start(struct api *api)
 {
+    struct config_layers config = api_config(api);
     struct list *it;
+
+    session_cache_init(&api->sessions, api->replicas,
+                       (uint64_t)config_number(
+                           &config, "max.incremental.fetch.session.cache.slots"));
+    producer_ids_start(&api->producer_ids, api->meta);
     api->ready = true;
     timer_cancel(&api->patience);
     while ((it = list_pop_front(&api->waiting)) != NULL) {
@@ -80,11 +88,12 @@ const struct api_entry *api_find(int16_t key)
 
 /* ---- life ------------------------------------------------------------------------------------------*/
 
-void api_init(struct api *api, struct loop *loop, struct diag *diag, int32_t node_id,
+void api_init(struct api *api, struct loop *loop, struct diag *diag,
               const struct image_configs *file)
 {
-    *api = (struct api){ .loop = loop, .diag = diag, .node_id = node_id, .file = file };
+    *api = (struct api){ .loop = loop, .diag = diag, .node_id = -1, .file = file };
     list_init(&api->waiting);
+    producer_ids_init(&api->producer_ids, loop);
     timer_init(&api->patience, loop, lose_patience);
 }
 
@@ -93,6 +102,9 @@ void api_release(struct api *api)
     timer_cancel(&api->patience);
     list_each (it, &api->waiting) {
         drop_waiting(container_of(it, struct waiting, link)->request);
+    }
+    if (api->ready) {
+        session_cache_release(&api->sessions);
     }
 }
 
@@ -166,4 +178,41 @@ uint64_t api_deadline(const struct api *api, int32_t timeout_ms)
 {
     int64_t ms = max_i64(1, min_i64(timeout_ms, 3600000));
     return loop_now_ns(api->loop) + (uint64_t)ms * NS_PER_MS;
+}
+
+/* ---- metrics -------------------------------------------------------------------------------------------*/
+
+/* Request times under the name that jmx_exporter gives Kafka's. */
+static void collect_latency(struct buf *out, void *arg)
+{
+    static const double QUANTILES[] = { 0.5, 0.95, 0.99, 0.999 };
+    const struct api *api = arg;
+    const char *name = "kafka_network_requestmetrics_totaltimems";
+    char labels[80];
+
+    metrics_write_head(out, name, "gauge", "Time from a request's last byte to its answer, ms.");
+    for (unsigned i = 0; i < api_table_count; i++) {
+        const struct wire_api *wire = api_table[i].wire;
+        for (size_t q = 0; q < countof(QUANTILES); q++) {
+            uint64_t ns = metric_quantile(&api->latency[wire->key], QUANTILES[q]);
+            snprintf(labels, sizeof labels, "request=\"%s\",quantile=\"%g\"", wire->name,
+                     QUANTILES[q]);
+            metrics_write_value(out, name, labels, (double)ns / 1e6);
+        }
+    }
+}
+
+static double read_sessions(const void *arg)
+{
+    return (double)((const struct session_cache *)arg)->by_id.n;
+}
+
+void api_metrics(struct api *api, struct metrics *metrics)
+{
+    metrics_collector(metrics, collect_latency, api);
+    metrics_gauge(metrics, "chronikd_fetch_sessions", "Fetch sessions that are remembered.", "",
+                  read_sessions, &api->sessions);
+    metrics_counter(metrics, "chronikd_fetch_sessions_evicted_total",
+                    "Fetch sessions that made room for others.", "",
+                    &api->sessions.evicted_total);
 }

@@ -1,11 +1,13 @@
 /* The end of a request, and its memory. */
-#include <chronik/api/request.h>
+#include <chronik/api/api.h>
 
 void request_finish(struct request *request, enum request_outcome outcome)
 {
     check(request->outcome == REQUEST_OPEN && outcome != REQUEST_OPEN);
     request->outcome = outcome;
     request->cancel = NULL;
+    metric_observe(&request->api->latency[request->header.api_key],
+                   loop_now_ns(request->api->loop) - request->received_ns);
     request->finished(request);
 }
 

@@ -342,6 +342,41 @@ static void builders_write_what_is_asked_for(void **state)
     batch_builder_release(&builder);
 }
 
+static void batches_change_their_codec_and_nothing_else(void **state)
+{
+    (void)state;
+    static const struct batch_rules ANY = { .max_bytes = MIB(1), .max_inflated = MIB(1),
+                                            .timestamp_min = INT64_MIN,
+                                            .timestamp_max = INT64_MAX };
+    struct batch_builder builder;
+    struct buf scratch = { 0 }, other = { 0 }, back = { 0 };
+    batch_builder_init(&builder);
+    builder.producer_id = 7;
+    builder.producer_epoch = 1;
+    builder.base_sequence = 40;
+    for (int i = 0; i < 50; i++) {
+        batch_builder_add(&builder, 1000 + i, bytes_of("key", 3), bytes_of("the same value", 14),
+                          bytes_of(NULL, 0), 0);
+    }
+    struct bytes plain = batch_builder_finish(&builder);
+    for (enum codec codec = CODEC_GZIP; codec < CODEC_COUNT; codec++) {
+        struct batch b, changed;
+        struct batch_verdict verdict;
+        assert_int_equal(batch_parse(plain, &b), KAFKA_NONE);
+        assert_int_equal(batch_recompress(&b, codec, MIB(1), &scratch, &other), 0);
+        assert_int_equal(batch_parse(buf_bytes(&other), &changed), KAFKA_NONE);
+        assert_int_equal(batch_codec(&changed), codec);
+        assert_true(changed.raw.len < plain.len);
+        assert_int_equal(batch_validate(&changed, &ANY, &scratch, &verdict), KAFKA_NONE);
+        assert_int_equal(batch_recompress(&changed, CODEC_NONE, MIB(1), &scratch, &back), 0);
+        assert_same_bytes(buf_bytes(&back), plain);
+    }
+    buf_release(&scratch);
+    buf_release(&other);
+    buf_release(&back);
+    batch_builder_release(&builder);
+}
+
 static void iterators_stop_where_a_batch_is_damaged(void **state)
 {
     (void)state;
@@ -371,6 +406,7 @@ int main(void)
         cmocka_unit_test(sequence_numbers_wrap_to_zero),
         cmocka_unit_test(random_batches_survive_a_round_trip),
         cmocka_unit_test(builders_write_what_is_asked_for),
+        cmocka_unit_test(batches_change_their_codec_and_nothing_else),
         cmocka_unit_test(iterators_stop_where_a_batch_is_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@
 #include <chronik/meta/meta.h>
 #include <chronik/replica/fetch.h>
 
+enum { API_KEYS = 128 }; /* above every key that is served */
+
 struct api {
     struct loop *loop;
     struct diag *diag;
@@ -26,10 +28,10 @@ struct api {
     bool ready;
     struct list waiting; /* struct request, until the broker is ready */
     struct timer patience;
-    struct metric_histogram latency[128]; /* by key, of requests that are answered */
+    struct metric_histogram latency[API_KEYS]; /* by key, of requests that are answered */
 };
 
-void api_init(struct api *api, struct loop *loop, struct diag *diag, int32_t node_id,
+void api_init(struct api *api, struct loop *loop, struct diag *diag,
               const struct image_configs *file);
 void api_release(struct api *api);
 

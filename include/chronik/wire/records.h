@@ -122,6 +122,12 @@ void batch_stamp(uint8_t *raw, int64_t base_offset, int32_t leader_epoch);
 void batch_stamp_time(uint8_t *raw, int64_t now_ms);
 void batch_stamp_max(uint8_t *raw, int64_t max_timestamp);
 
+/* Replaces `out` by a copy of a validated batch whose records are in another codec: for a topic whose
+ * compression.type is not the producer's. Everything but codec, length and CRC stays. 0 or -errno of
+ * codec_decompress(). Safe to call in a job. */
+int batch_recompress(const struct batch *b, enum codec codec, size_t max_inflated,
+                     struct buf *scratch, struct buf *out);
+
 /* ---- single records ------------------------------------------------------------------------- */
 
 struct record {
