@@ -25,7 +25,6 @@ struct part {
     struct batch_rules rules;
     bool recompress;    /* compression.type asks for another codec: `codec` */
     enum codec codec;
-    struct buf scratch; /* the opened records */
     struct buf rebuilt; /* the batch in the other codec */
     enum kafka_error error;
     struct batch_verdict verdict;
@@ -117,10 +116,10 @@ static bool is_heavy(const struct part *part)
            (batch_codec(&part->batch) != CODEC_NONE && part->batch.raw.len > INLINE_BYTES);
 }
 
-/* May run in a job: touches this part only. */
-static void validate(struct part *part)
+/* May run in a job, with a scratch of its own: touches this part only. */
+static void validate(struct part *part, struct codec_scratch *scratch)
 {
-    part->error = batch_validate(&part->batch, &part->rules, &part->scratch, &part->verdict);
+    part->error = batch_validate(&part->batch, &part->rules, scratch, &part->verdict);
     if (part->error != KAFKA_NONE) {
         part->message = part->verdict.text;
         return;
@@ -131,7 +130,7 @@ static void validate(struct part *part)
     }
     if (part->recompress) {
         int result = batch_recompress(&part->batch, part->codec, part->rules.max_inflated,
-                                      &part->scratch, &part->rebuilt);
+                                      scratch, &part->rebuilt);
         part->error = result == 0 ? batch_parse(buf_bytes(&part->rebuilt), &part->batch)
                                   : KAFKA_CORRUPT_MESSAGE;
     }
@@ -146,7 +145,8 @@ static void fill_record_errors(struct produce_state *state, struct part *part)
     if (part->verdict.record < 0 || part->message != part->verdict.text) {
         return;
     }
-    size_t n = batch_faults(&part->batch, &part->rules, &part->scratch, faults, MAX_FAULTS);
+    size_t n = batch_faults(&part->batch, &part->rules, &state->request->api->scratch, faults,
+                            MAX_FAULTS);
     part->reply->record_errors =
         request_items(state->request, n, produce_response_record_error);
     part->reply->n_record_errors = (int32_t)n;
@@ -234,7 +234,6 @@ static void answer(struct produce_state *state)
         if (!silent) {
             fill_reply(state, part);
         }
-        buf_release(&part->scratch);
         buf_release(&part->rebuilt);
     }
     /* With acks=0 a closed connection is the only way to tell that something went wrong. */
@@ -296,12 +295,14 @@ static void append_all(struct produce_state *state)
 static void run_job(struct job *job)
 {
     struct produce_state *state = container_of(job, struct produce_state, job);
+    struct codec_scratch scratch = { 0 };
     for (size_t i = 0; i < state->n_parts; i++) {
         struct part *part = &state->parts[i];
         if (part->error == KAFKA_NONE && is_heavy(part)) {
-            validate(part);
+            validate(part, &scratch);
         }
     }
+    codec_scratch_release(&scratch);
 }
 
 /* The topic may have gone meanwhile: look again. */
@@ -409,7 +410,7 @@ void handle_produce(struct request *request)
         if (part->error == KAFKA_NONE && is_heavy(part)) {
             heavy = true;
         } else if (part->error == KAFKA_NONE) {
-            validate(part);
+            validate(part, &request->api->scratch);
         }
     }
     if (heavy) {

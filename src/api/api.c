@@ -106,6 +106,7 @@ void api_release(struct api *api)
     if (api->ready) {
         session_cache_release(&api->sessions);
     }
+    codec_scratch_release(&api->scratch);
 }
 
 /* ---- shared by handlers -----------------------------------------------------------------------------*/

@@ -175,7 +175,7 @@ static bool read_marker(const struct batch *b, struct marker *ret_marker)
 {
     struct record_iter it;
     struct record record;
-    struct buf scratch = { 0 };
+    struct codec_scratch scratch = { 0 };
     bool found = record_iter_init(&it, b, MARKER_MAX, &scratch) == 0 &&
                  record_iter_next(&it, &record) && record.key.len >= 4 && record.value.len >= 6 &&
                  load_be16(record.key.data + 2) <= 1;
@@ -183,7 +183,7 @@ static bool read_marker(const struct batch *b, struct marker *ret_marker)
         ret_marker->coordinator_epoch = (int32_t)load_be32(record.value.data + 2);
         ret_marker->timestamp = record.timestamp;
     }
-    buf_release(&scratch);
+    codec_scratch_release(&scratch);
     return found;
 }
 

@@ -14,15 +14,14 @@ enum { GZIP_WRAPPER = 16 + MAX_WBITS };
  * `max` is let out, so that "too much" shows. */
 static int inflate_members(z_stream *z, size_t in_len, size_t max, struct buf *out)
 {
-    const size_t begin = out->len;
     const size_t step = max_u64(in_len * 4, KIB(16));
     for (;;) {
-        size_t room = min_u64(step, max + 1 - (out->len - begin));
+        size_t room = min_u64(step, max + 1 - out->len);
         z->next_out = buf_reserve(out, room);
         z->avail_out = (uInt)room;
         int rc = inflate(z, Z_NO_FLUSH);
         out->len += room - z->avail_out;
-        if (out->len - begin > max) {
+        if (out->len > max) {
             return -EFBIG;
         }
         if (rc == Z_STREAM_END && z->avail_in == 0) {
@@ -36,14 +35,14 @@ static int inflate_members(z_stream *z, size_t in_len, size_t max, struct buf *o
     }
 }
 
-int gzip_decompress(struct bytes in, size_t max, struct buf *out)
+int gzip_decompress(struct bytes in, size_t max, struct codec_scratch *s)
 {
     if (in.len > UINT32_MAX / 4 || max > UINT32_MAX / 4) {
         return -EFBIG; /* zlib counts in 32 bits */
     }
     z_stream z = { .next_in = (Bytef *)(uintptr_t)in.data, .avail_in = (uInt)in.len };
     check(inflateInit2(&z, GZIP_WRAPPER) == Z_OK);
-    int rc = inflate_members(&z, in.len, max, out);
+    int rc = inflate_members(&z, in.len, max, &s->out);
     inflateEnd(&z);
     return rc;
 }

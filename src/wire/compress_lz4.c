@@ -116,11 +116,11 @@ static bool read_block(const struct lz4_frame *f, struct reader *r, struct buf *
     return open_block(f, block, word & STORED, out);
 }
 
-int lz4_decompress(struct bytes in, size_t max, struct buf *out)
+int lz4_decompress(struct bytes in, size_t max, struct codec_scratch *s)
 {
     struct reader r = { .at = in.data, .end = in.data + in.len };
     struct lz4_frame f;
-    const size_t begin = out->len;
+    struct buf *out = &s->out;
     if (!read_header(&r, &f)) {
         return -EINVAL;
     }
@@ -128,17 +128,16 @@ int lz4_decompress(struct bytes in, size_t max, struct buf *out)
         if (!read_block(&f, &r, out, &last)) {
             return -EINVAL;
         }
-        if (out->len - begin > max) {
+        if (out->len > max) {
             return -EFBIG; /* by one block at most */
         }
     }
-    const size_t len = out->len - begin;
     uint32_t hash;
     if (f.content_checksum &&
-        (!take_le32(&r, &hash) || hash != XXH32(out->data + begin, len, 0))) {
+        (!take_le32(&r, &hash) || hash != XXH32(out->data, out->len, 0))) {
         return -EINVAL;
     }
-    return r.at == r.end && (!f.has_size || f.size == len) ? 0 : -EINVAL;
+    return r.at == r.end && (!f.has_size || f.size == out->len) ? 0 : -EINVAL;
 }
 
 /* Kafka's default level 9 means the fast compressor, as in Java. */

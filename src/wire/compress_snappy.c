@@ -38,15 +38,14 @@ static int block_decompress(struct bytes in, size_t max, struct buf *out)
     return 0;
 }
 
-int snappy_decompress(struct bytes in, size_t max, struct buf *out)
+int snappy_decompress(struct bytes in, size_t max, struct codec_scratch *s)
 {
     if (in.len < 8 || memcmp(in.data, XERIAL, 8) != 0) {
-        return block_decompress(in, max, out);
+        return block_decompress(in, max, &s->out);
     }
     if (in.len < XERIAL_HEADER || memcmp(in.data, XERIAL, XERIAL_HEADER) != 0) {
         return -EINVAL;
     }
-    const size_t begin = out->len;
     for (size_t at = XERIAL_HEADER; at < in.len;) {
         if (in.len - at < 4) {
             return -EINVAL;
@@ -56,7 +55,7 @@ int snappy_decompress(struct bytes in, size_t max, struct buf *out)
         if (len > in.len - at) {
             return -EINVAL;
         }
-        int rc = block_decompress(bytes_part(in, at, len), max - (out->len - begin), out);
+        int rc = block_decompress(bytes_part(in, at, len), max - s->out.len, &s->out);
         if (rc < 0) {
             return rc;
         }

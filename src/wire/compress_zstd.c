@@ -130,7 +130,7 @@ static int measure_frame(struct reader *r, uint64_t *most)
     return window > WINDOW_MAX ? -EFBIG : 0;
 }
 
-int zstd_decompress(struct bytes in, size_t max, struct buf *out)
+int zstd_decompress(struct bytes in, size_t max, struct codec_scratch *s)
 {
     struct reader r = { .at = in.data, .end = in.data + in.len };
     uint64_t most = 0;
@@ -144,12 +144,16 @@ int zstd_decompress(struct bytes in, size_t max, struct buf *out)
         }
     }
     size_t room = min_u64(most, max);
-    size_t len = ZSTD_decompress(buf_reserve(out, room), room, in.data, in.len);
+    if (s->zstd == NULL) {
+        s->zstd = ZSTD_createDCtx();
+        check(s->zstd != NULL);
+    }
+    size_t len = ZSTD_decompressDCtx(s->zstd, buf_reserve(&s->out, room), room, in.data, in.len);
     if (ZSTD_isError(len)) {
         bool full = ZSTD_getErrorCode(len) == ZSTD_error_dstSize_tooSmall;
         return full && room < most ? -EFBIG : -EINVAL;
     }
-    out->len += len;
+    s->out.len += len;
     return 0;
 }
 

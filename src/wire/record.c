@@ -92,28 +92,20 @@ int64_t record_timestamp(const struct batch *b, const struct record_fields *f)
                            : wrapping_sum(b->base_timestamp, f->timestamp_delta);
 }
 
-int batch_open(const struct batch *b, size_t max_inflated, struct buf *scratch,
+int batch_open(const struct batch *b, size_t max_inflated, struct codec_scratch *scratch,
                struct bytes *ret_records)
 {
     struct bytes payload = bytes_part(b->raw, BATCH_HEADER, b->raw.len - BATCH_HEADER);
     enum codec codec = batch_codec(b);
-    if (codec == CODEC_NONE) {
-        *ret_records = payload;
-        return 0;
-    }
     if (codec >= CODEC_COUNT) {
         return -EINVAL;
     }
-    buf_clear(scratch);
-    int rc = codec_decompress(codec, payload, max_inflated, scratch);
-    if (rc == 0) {
-        *ret_records = buf_bytes(scratch);
-    }
-    return rc;
+    size_t max = codec == CODEC_NONE ? payload.len : max_inflated;
+    return codec_decompress(codec, payload, max, scratch, ret_records);
 }
 
 int record_iter_init(struct record_iter *it, const struct batch *b, size_t max_inflated,
-                     struct buf *scratch)
+                     struct codec_scratch *scratch)
 {
     struct bytes records;
     int rc = batch_open(b, max_inflated, scratch, &records);

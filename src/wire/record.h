@@ -22,9 +22,9 @@ bool record_headers_ok(struct bytes headers, int32_t n);
 /* The record's time: that of the batch under log-append time. */
 int64_t record_timestamp(const struct batch *b, const struct record_fields *f);
 
-/* The encoded records: a part of the batch, or decompressed in `scratch` (cleared first). 0, or as
- * codec_decompress(). */
-int batch_open(const struct batch *b, size_t max_inflated, struct buf *scratch,
+/* The encoded records: a part of the batch, or decompressed in `scratch`. 0, or as
+ * codec_decompress(); -EINVAL for an unknown codec. */
+int batch_open(const struct batch *b, size_t max_inflated, struct codec_scratch *scratch,
                struct bytes *ret_records);
 
 #endif

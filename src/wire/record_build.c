@@ -1,11 +1,12 @@
-/* Building record batches.
+/* Building record batches, and putting them into another codec.
  *
  * Records are encoded into `payload` as they are added, with their deltas to the first one;
  * `_finish` writes the header and the payload, compressed or not, and computes the CRC last.
  * Everything comes from ourselves: what does not fit is a bug. */
+#include "record.h"
+
 #include <chronik/base/crc32c.h>
 #include <chronik/base/varint.h>
-#include <chronik/wire/records.h>
 
 void batch_builder_init(struct batch_builder *b)
 {
@@ -89,17 +90,13 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp, struct bytes 
     b->count++;
 }
 
-/* Everything of the header behind the CRC, up to the records. */
-static void put_header_tail(const struct batch_builder *b, struct buf *out)
+/* Length and CRC, once everything behind them is there. */
+static void finish_header(struct buf *out)
 {
-    buf_put_be16(out, (uint16_t)(b->attributes | (int16_t)b->codec));
-    buf_put_be32(out, (uint32_t)(b->count - 1));
-    buf_put_be64(out, (uint64_t)b->base_timestamp);
-    buf_put_be64(out, (uint64_t)b->max_timestamp);
-    buf_put_be64(out, (uint64_t)b->producer_id);
-    buf_put_be16(out, (uint16_t)b->producer_epoch);
-    buf_put_be32(out, (uint32_t)b->base_sequence);
-    buf_put_be32(out, (uint32_t)b->count);
+    check(out->len - BATCH_PREFIX <= INT32_MAX);
+    store_be32(out->data + BATCH_PREFIX - 4, (uint32_t)(out->len - BATCH_PREFIX));
+    store_be32(out->data + BATCH_CRC_FROM - 4,
+               crc32c(0, out->data + BATCH_CRC_FROM, out->len - BATCH_CRC_FROM));
 }
 
 struct bytes batch_builder_finish(struct batch_builder *b)
@@ -108,15 +105,35 @@ struct bytes batch_builder_finish(struct batch_builder *b)
     check(b->count > 0 && (b->attributes & 7) == 0);
     buf_clear(out);
     buf_put_be64(out, (uint64_t)b->base_offset);
-    buf_put_be32(out, 0); /* length: below */
+    buf_put_be32(out, 0); /* length */
     buf_put_be32(out, (uint32_t)b->leader_epoch);
     buf_put_u8(out, 2);   /* magic */
-    buf_put_be32(out, 0); /* CRC: below */
-    put_header_tail(b, out);
+    buf_put_be32(out, 0); /* CRC */
+    buf_put_be16(out, (uint16_t)(b->attributes | (int16_t)b->codec));
+    buf_put_be32(out, (uint32_t)(b->count - 1));
+    buf_put_be64(out, (uint64_t)b->base_timestamp);
+    buf_put_be64(out, (uint64_t)b->max_timestamp);
+    buf_put_be64(out, (uint64_t)b->producer_id);
+    buf_put_be16(out, (uint16_t)b->producer_epoch);
+    buf_put_be32(out, (uint32_t)b->base_sequence);
+    buf_put_be32(out, (uint32_t)b->count);
     codec_compress(b->codec, b->level, buf_bytes(&b->payload), out);
-    check(out->len - BATCH_PREFIX <= INT32_MAX);
-    store_be32(out->data + BATCH_PREFIX - 4, (uint32_t)(out->len - BATCH_PREFIX));
-    store_be32(out->data + BATCH_CRC_FROM - 4,
-               crc32c(0, out->data + BATCH_CRC_FROM, out->len - BATCH_CRC_FROM));
+    finish_header(out);
     return buf_bytes(out);
+}
+
+int batch_recompress(const struct batch *b, enum codec codec, size_t max_inflated,
+                     struct codec_scratch *scratch, struct buf *out)
+{
+    struct bytes records;
+    int rc = batch_open(b, max_inflated, scratch, &records);
+    if (rc < 0) {
+        return rc;
+    }
+    buf_clear(out);
+    buf_put(out, b->raw.data, BATCH_HEADER);
+    store_be16(out->data + BATCH_CRC_FROM, (uint16_t)((b->attributes & ~7) | (int)codec));
+    codec_compress(codec, 0, records, out);
+    finish_header(out);
+    return 0;
 }

@@ -69,7 +69,7 @@ static enum kafka_error check_whole(const struct batch *b, const struct batch_ru
 }
 
 static enum kafka_error open_records(const struct batch *b, const struct batch_rules *rules,
-                                     struct buf *scratch, struct bytes *ret_records,
+                                     struct codec_scratch *scratch, struct bytes *ret_records,
                                      struct batch_verdict *ret)
 {
     switch (batch_open(b, rules->max_inflated, scratch, ret_records)) {
@@ -147,7 +147,7 @@ static enum kafka_error check_records(const struct batch *b, const struct batch_
 }
 
 enum kafka_error batch_validate(const struct batch *b, const struct batch_rules *rules,
-                                struct buf *scratch, struct batch_verdict *ret)
+                                struct codec_scratch *scratch, struct batch_verdict *ret)
 {
     struct bytes records;
     enum kafka_error error = check_whole(b, rules, ret);
@@ -157,8 +157,8 @@ enum kafka_error batch_validate(const struct batch *b, const struct batch_rules 
     return error == KAFKA_NONE ? check_records(b, rules, records, ret) : error;
 }
 
-size_t batch_faults(const struct batch *b, const struct batch_rules *rules, struct buf *scratch,
-                    struct batch_fault *faults, size_t max)
+size_t batch_faults(const struct batch *b, const struct batch_rules *rules,
+                    struct codec_scratch *scratch, struct batch_fault *faults, size_t max)
 {
     struct bytes records;
     if (batch_open(b, rules->max_inflated, scratch, &records) < 0) {

@@ -108,29 +108,3 @@ void batch_stamp_max(uint8_t *raw, int64_t max_timestamp)
 {
     stamp_max(raw, max_timestamp, false);
 }
-
-int batch_recompress(const struct batch *b, enum codec codec, size_t max_inflated,
-                     struct buf *scratch, struct buf *out)
-{
-    struct bytes records = bytes_part(b->raw, BATCH_HEADER, b->raw.len - BATCH_HEADER);
-
-    buf_clear(scratch);
-    buf_clear(out);
-    if (batch_codec(b) != CODEC_NONE) {
-        int error = codec_decompress(batch_codec(b), records, max_inflated, scratch);
-        if (error != 0) {
-            return error;
-        }
-        records = buf_bytes(scratch);
-    }
-    buf_put(out, b->raw.data, BATCH_HEADER);
-    if (codec == CODEC_NONE) {
-        buf_put(out, records.data, records.len);
-    } else {
-        codec_compress(codec, 0, records, out);
-    }
-    store_be32(out->data + AT_LENGTH, (uint32_t)(out->len - BATCH_PREFIX));
-    store_be16(out->data + AT_ATTRIBUTES, (uint16_t)((b->attributes & ~7) | (int)codec));
-    store_be32(out->data + AT_CRC, compute_crc(out->data, out->len));
-    return 0;
-}

@@ -35,7 +35,7 @@ static inline enum kafka_error check_bytes(struct bytes in, const struct batch_r
                                            struct batch_verdict *ret)
 {
     struct batch b;
-    struct buf scratch = { 0 };
+    struct codec_scratch scratch = { 0 };
     *ret = (struct batch_verdict){ .record = -2 };
     enum kafka_error error = batch_parse(in, &b);
     if (error == KAFKA_NONE && b.raw.len != in.len) {
@@ -45,7 +45,7 @@ static inline enum kafka_error check_bytes(struct bytes in, const struct batch_r
         error = batch_validate(&b, rules, &scratch, ret);
         assert_int_equal(error == KAFKA_NONE, ret->text == NULL);
     }
-    buf_release(&scratch);
+    codec_scratch_release(&scratch);
     return error;
 }
 

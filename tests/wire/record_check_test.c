@@ -293,7 +293,7 @@ static enum kafka_error check_five(const int64_t timestamps[5], const char *keys
     struct batch_builder builder;
     struct batch b;
     struct batch_fault list[5];
-    struct buf scratch = { 0 };
+    struct codec_scratch scratch = { 0 };
     rules.need_keys = true;
     rules.timestamp_min = 500;
     rules.timestamp_max = 2000;
@@ -311,7 +311,7 @@ static enum kafka_error check_five(const int64_t timestamps[5], const char *keys
     }
     assert_int_equal(batch_faults(&b, &rules, &scratch, list, 1), min_u64(*ret_n, 1));
     batch_builder_release(&builder);
-    buf_release(&scratch);
+    codec_scratch_release(&scratch);
     return error;
 }
 

@@ -11,6 +11,7 @@
 #include <chronik/base/metric.h>
 #include <chronik/meta/meta.h>
 #include <chronik/replica/fetch.h>
+#include <chronik/wire/compress.h>
 
 enum { API_KEYS = 128 }; /* above every key that is served */
 
@@ -28,6 +29,7 @@ struct api {
     bool ready;
     struct list waiting; /* struct request, until the broker is ready */
     struct timer patience;
+    struct codec_scratch scratch; /* of whoever opens a batch on the loop */
     struct metric_histogram latency[API_KEYS]; /* by key, of requests that are answered */
 };
 

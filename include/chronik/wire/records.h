@@ -93,14 +93,14 @@ struct batch_verdict {
 
 /* Validates a whole batch from a producer: header, CRC-32C, codec, counts, sequence fields, record
  * lengths and offset deltas that tile the payload exactly, timestamps. A compressed batch is opened
- * into `scratch` for that (cleared, kept by the caller for reuse). Safe to call in a job.
+ * into `scratch` for that. Safe to call in a job, with a scratch of its own.
  *
  * KAFKA_NONE; MESSAGE_TOO_LARGE; CORRUPT_MESSAGE when the CRC does not match;
  * UNSUPPORTED_COMPRESSION_TYPE; INVALID_TIMESTAMP; INVALID_RECORD for all else. `*ret` is always
  * written. That a producer's base offset must be 0, and that there is one batch only, is for the
  * caller to check. */
 enum kafka_error batch_validate(const struct batch *b, const struct batch_rules *rules,
-                                struct buf *scratch, struct batch_verdict *ret);
+                                struct codec_scratch *scratch, struct batch_verdict *ret);
 
 /* A record that breaks a rule of the topic: for Produce v8's record_errors. */
 struct batch_fault {
@@ -111,8 +111,8 @@ struct batch_fault {
 /* After batch_validate() refused single records (`record` >= 0): every record with a missing key or
  * a timestamp out of range, in order, at most `max` of them; returns how many. 0 when the fault is
  * one of structure: then nothing behind it can be read, and Kafka names no record either. */
-size_t batch_faults(const struct batch *b, const struct batch_rules *rules, struct buf *scratch,
-                    struct batch_fault *faults, size_t max);
+size_t batch_faults(const struct batch *b, const struct batch_rules *rules,
+                    struct codec_scratch *scratch, struct batch_fault *faults, size_t max);
 
 /* Stamps base offset and leader epoch in place; neither is covered by the CRC. */
 void batch_stamp(uint8_t *raw, int64_t base_offset, int32_t leader_epoch);
@@ -121,12 +121,6 @@ void batch_stamp(uint8_t *raw, int64_t base_offset, int32_t leader_epoch);
  * attribute bit. Maximum: sets max_timestamp and clears that bit. */
 void batch_stamp_time(uint8_t *raw, int64_t now_ms);
 void batch_stamp_max(uint8_t *raw, int64_t max_timestamp);
-
-/* Replaces `out` by a copy of a validated batch whose records are in another codec: for a topic whose
- * compression.type is not the producer's. Everything but codec, length and CRC stays. 0 or -errno of
- * codec_decompress(). Safe to call in a job. */
-int batch_recompress(const struct batch *b, enum codec codec, size_t max_inflated,
-                     struct buf *scratch, struct buf *out);
 
 /* ---- single records ------------------------------------------------------------------------- */
 
@@ -144,9 +138,9 @@ struct record_iter {
 };
 
 /* Starts over the records of a validated batch; a compressed one is opened into `scratch`, which
- * must outlive the iteration. 0 or -errno of codec_decompress(). */
+ * serves nothing else during the iteration. 0 or -errno of codec_decompress(). */
 int record_iter_init(struct record_iter *it, const struct batch *b, size_t max_inflated,
-                     struct buf *scratch);
+                     struct codec_scratch *scratch);
 
 /* The next record; false at the end, or where the batch is damaged (`it->next < it->n` then). */
 bool record_iter_next(struct record_iter *it, struct record *ret_record);
@@ -188,5 +182,11 @@ void record_header_put(struct buf *headers, struct bytes key, struct bytes value
 
 /* Writes header and payload to `b->out` and returns a view of it: valid until the next reset. */
 struct bytes batch_builder_finish(struct batch_builder *b);
+
+/* Replaces `out` by a copy of a validated batch whose records are in another codec: for a topic
+ * whose compression.type is not the producer's. Everything but codec, length and CRC stays. 0 or
+ * -errno of codec_decompress(). Safe to call in a job, with a scratch of its own. */
+int batch_recompress(const struct batch *b, enum codec codec, size_t max_inflated,
+                     struct codec_scratch *scratch, struct buf *out);
 
 #endif
