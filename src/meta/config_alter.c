@@ -1,9 +1,9 @@
 /* Changes of settings, checked as a whole before any of them counts.
  *
  * The operations are sorted by name, so that a name that comes twice is seen and the result is the
- * same on every node. Each becomes a new value in its one way of writing, or a removal; what does not
- * differ from what is set already is left out. In the end the settings are looked at together, as
- * they would be afterwards.
+ * same on every node. Each becomes a new value in its one way of writing, or a removal; what does
+ * not differ from what is set already is left out. In the end the settings are looked at together,
+ * as they would be afterwards.
  *
  * Removing never fails on account of the name: a setting that an older version knew must be
  * removable. A message never repeats a secret. */

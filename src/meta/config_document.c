@@ -65,8 +65,8 @@ void config_document(struct buf *out)
     buf_printf(out,
                "# Settings\n"
                "\n"
-               "Generated from `include/chronik/meta/config.def` by `ninja -C build docs`. Names are "
-               "Kafka's; defaults are Kafka's unless ours are safer.\n"
+               "Generated from `include/chronik/meta/config.def` by `ninja -C build docs`. Names "
+               "are Kafka's; defaults are Kafka's unless ours are safer.\n"
                "\n"
                "A value is looked for in this order: the topic's own (`kafka-configs --entity-type "
                "topics`), what was set for one broker and for all brokers at run time, the command "

@@ -23,8 +23,8 @@ static const struct {
     { "rsm.config.", "There is no remote storage." },
 };
 
-/* "listener.name.internal.ssl.key.password" is "ssl.key.password" of one listener, and SASL settings
- * have the mechanism in between as well. */
+/* "listener.name.internal.ssl.key.password" is "ssl.key.password" of one listener, and SASL
+ * settings have the mechanism in between as well. */
 static struct text without_listener(struct text name)
 {
     static const char PREFIX[] = "listener.name.";
@@ -85,8 +85,10 @@ static unsigned distance(struct text a, struct text b)
         for (unsigned j = 1; j <= b.len; j++) {
             bool same = a.data[i - 1] == b.data[j - 1];
             now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + !same);
-            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] && a.data[i - 2] == b.data[j - 1]) {
-                now[j] = min3(now[j], before[j - 2] + 1, now[j]);
+            bool swapped = i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+                           a.data[i - 2] == b.data[j - 1];
+            if (swapped && before[j - 2] + 1 < now[j]) {
+                now[j] = before[j - 2] + 1;
             }
         }
         unsigned *oldest = before;

@@ -115,7 +115,7 @@ static bool effective(const struct config_def *def, const struct config_layers *
     return found;
 }
 
-/* ---- one value ----------------------------------------------------------------------------------*/
+/* ---- one value --------------------------------------------------------------------------------*/
 
 /* The value in effect; NULL: none. The caller frees it. */
 static char *look_up(const struct config_def *def, const struct config_layers *layers)
@@ -197,7 +197,7 @@ struct text config_text(const struct config_layers *layers, const char *name)
     return found ? t.origins[at].value : TEXT_NULL;
 }
 
-/* ---- a topic's settings --------------------------------------------------------------------------*/
+/* ---- a topic's settings -----------------------------------------------------------------------*/
 
 /* Where the plain ones go. */
 enum field_kind { FIELD_BOOL, FIELD_I32, FIELD_U32, FIELD_I64, FIELD_U64, FIELD_DOUBLE };
@@ -291,7 +291,7 @@ void topic_config_resolve(const struct config_layers *layers, struct topic_confi
     free(segment_bytes);
 }
 
-/* ---- descriptions --------------------------------------------------------------------------------*/
+/* ---- descriptions -----------------------------------------------------------------------------*/
 
 void config_describe(const struct config_def *def, const struct config_layers *layers,
                      struct arena *arena, struct config_description *ret_description)

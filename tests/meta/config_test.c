@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* ---- helpers ------------------------------------------------------------------------------------*/
+/* ---- helpers ----------------------------------------------------------------------------------*/
 
 #define TOPIC_DEF(name)  config_find(CONFIG_TOPIC, text_of(name))
 #define BROKER_DEF(name) config_find(CONFIG_BROKER, text_of(name))
@@ -78,7 +78,7 @@ static struct config_description described(struct scene *s, const struct config_
     return d;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------*/
+/* ---- the table --------------------------------------------------------------------------------*/
 
 static void each(void (*visit)(const struct config_def *def))
 {
@@ -181,7 +181,7 @@ static void an_empty_table_of_layers_gives_the_defaults_of_the_storage_layer(voi
     assert_false(config.unclean_leader_election);
 }
 
-/* ---- values -------------------------------------------------------------------------------------*/
+/* ---- values -----------------------------------------------------------------------------------*/
 
 static void values_are_written_in_one_way(void **state)
 {
@@ -285,7 +285,7 @@ static void no_name_is_both_known_and_ignored(void **state)
     }
 }
 
-/* ---- layers -------------------------------------------------------------------------------------*/
+/* ---- layers -----------------------------------------------------------------------------------*/
 
 static void sets_keep_their_names_sorted(void **state)
 {
@@ -348,7 +348,9 @@ static void every_honoured_topic_setting_changes_what_the_broker_acts_on(void **
     size_t n;
     const struct config_def *table = config_table(CONFIG_TOPIC, &n);
     for (size_t i = 0; i < n; i++) {
-        static const char *const TRIES[] = { "12345678", "true", "compact", "LogAppendTime", "0.7" };
+        static const char *const TRIES[] = {
+            "12345678", "true", "compact", "LogAppendTime", "0.7",
+        };
         struct topic_config before = resolved(s), after;
         if (table[i].unused != NULL) {
             continue;
@@ -421,7 +423,7 @@ static void replication_factors_are_bounded_by_the_cluster(void **state)
     assert_int_equal(config_number(&s->layers, "default.replication.factor"), 3);
 }
 
-/* ---- descriptions -------------------------------------------------------------------------------*/
+/* ---- descriptions -----------------------------------------------------------------------------*/
 
 static void a_description_names_every_origin_in_order(void **state)
 {
@@ -488,7 +490,7 @@ static void settings_that_need_a_restart_are_read_only(void **state)
     assert_false(described(s, BROKER_DEF("log.retention.ms")).read_only);
 }
 
-/* ---- changes ------------------------------------------------------------------------------------*/
+/* ---- changes ----------------------------------------------------------------------------------*/
 
 struct outcome {
     enum kafka_error error;

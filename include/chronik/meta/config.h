@@ -1,8 +1,8 @@
 /* Configuration: one table of every setting, and what follows from it.
  *
  * config.def holds a row per setting: Kafka's name, type, allowed values and default (ours where it
- * is safer), whether and where it can be changed at run time, and what it does here. DescribeConfigs,
- * AlterConfigs, the properties file and docs/config.md all read that table.
+ * is safer), whether and where it can be changed at run time, and what it does here.
+ * DescribeConfigs, AlterConfigs, the properties file and docs/config.md all read that table.
  *
  * A value is looked up through layers, the first that has it wins:
  *
@@ -23,7 +23,7 @@
 #include <chronik/wire/compress.h>
 #include <chronik/wire/error.h>
 
-/* ---- the table ----------------------------------------------------------------------------------*/
+/* ---- the table --------------------------------------------------------------------------------*/
 
 /* Numbers as in DescribeConfigs v3. */
 enum config_type {
@@ -56,7 +56,7 @@ enum config_source {
     CONFIG_FROM_DEFAULT = 5,
 };
 
-/* A broker config that a topic config is inherited from; its number times `factor` (1: as it is). */
+/* A broker config that a topic config is inherited from; its number times `factor`. */
 struct config_synonym {
     const char *name;
     int64_t factor;
@@ -93,10 +93,11 @@ const char *config_kafka_only(struct text name);
 /* The known broker config whose name is nearest to a mistyped one, or NULL when none is near. */
 const char *config_suggest(struct text name);
 
-/* ---- values -------------------------------------------------------------------------------------*/
+/* ---- values -----------------------------------------------------------------------------------*/
 
-/* Appends the value in its one way of writing ("TRUE " is "true", "a, b" is "a,b"). False when it is
- * not allowed; then `out` gets a sentence that says what is, fit to follow the name and the value. */
+/* Appends the value in its one way of writing ("TRUE " is "true", "a, b" is "a,b"). False when it
+ * is not allowed; then `out` gets a sentence that says what is, fit to follow the name and the
+ * value. */
 bool config_parse(const struct config_def *def, struct text value, struct buf *out);
 
 /* What is allowed, for people: "an int, at least -1", "one of a, b". */
@@ -107,10 +108,10 @@ const char *config_type_name(enum config_type type); /* "int" */
 /* Does a list (in its one way of writing) hold the word? */
 bool config_list_has(struct text list, const char *word);
 
-/* ---- sets of values -----------------------------------------------------------------------------*/
+/* ---- sets of values ---------------------------------------------------------------------------*/
 
 /* The settings of a file are kept as the image keeps those of a topic (meta/image.h): names with
- * values, sorted by name. These are for sets outside of an image; `*set` is zeroed to begin with. */
+ * values, sorted by name. These are for sets outside of an image; `*set` begins zeroed. */
 void config_set_put(struct image_configs *set, struct text name, struct text value); /* copies */
 void config_set_remove(struct image_configs *set, struct text name);
 void config_set_release(struct image_configs *set);
@@ -118,7 +119,7 @@ void config_set_release(struct image_configs *set);
 /* The value, or NULL; valid until the set is changed. The set may be NULL. */
 const char *config_set_get(const struct image_configs *set, struct text name);
 
-/* ---- resolving ----------------------------------------------------------------------------------*/
+/* ---- resolving --------------------------------------------------------------------------------*/
 
 /* Every layer may be NULL: empty. */
 struct config_layers {
@@ -129,8 +130,8 @@ struct config_layers {
     int32_t n_brokers;                /* of the cluster; bounds the default replication factors */
 };
 
-/* The layers of a broker; for a topic, set `topic` as well. Valid until the image changes. `file`: what
- * file, environment and command line say. */
+/* The layers of a broker; for a topic, set `topic` as well. Valid until the image changes. `file`:
+ * what file, environment and command line say. */
 struct config_layers config_layers_of(const struct image *image, int32_t node_id,
                                       const struct image_configs *file);
 
@@ -164,7 +165,7 @@ int64_t config_number(const struct config_layers *layers, const char *name);
 double config_double(const struct config_layers *layers, const char *name);
 struct text config_text(const struct config_layers *layers, const char *name);
 
-/* ---- DescribeConfigs ----------------------------------------------------------------------------*/
+/* ---- DescribeConfigs --------------------------------------------------------------------------*/
 
 struct config_origin {
     const char *name;
@@ -186,7 +187,7 @@ struct config_description {
 void config_describe(const struct config_def *def, const struct config_layers *layers,
                      struct arena *arena, struct config_description *ret_description);
 
-/* ---- AlterConfigs, IncrementalAlterConfigs, and the configs of CreateTopics ---------------------*/
+/* ---- AlterConfigs, IncrementalAlterConfigs, and the configs of CreateTopics -------------------*/
 
 /* Numbers as in IncrementalAlterConfigs. */
 enum config_op_kind { CONFIG_SET, CONFIG_DELETE, CONFIG_APPEND, CONFIG_SUBTRACT };
@@ -201,7 +202,7 @@ struct config_target {
     enum config_scope scope;
     bool all_brokers;            /* with CONFIG_BROKER */
     const struct image_configs *own; /* what is set now; NULL: nothing */
-    const struct config_layers *below; /* what it inherits from; the target's own layer is ignored */
+    const struct config_layers *below; /* what it inherits from; its own layer is ignored */
 };
 
 struct config_change {
@@ -221,12 +222,13 @@ enum kafka_error config_alter(const struct config_target *target, const struct c
                               size_t n_ops, struct arena *arena,
                               struct config_changes *ret_changes, struct text *ret_message);
 
-/* The same for AlterConfigs, which replaces everything that is set: what is not named is removed. */
+/* The same for AlterConfigs, which replaces everything that is set: what is not named is removed.
+ */
 enum kafka_error config_replace(const struct config_target *target, const struct config_op *sets,
                                 size_t n_sets, struct arena *arena,
                                 struct config_changes *ret_changes, struct text *ret_message);
 
-/* ---- docs/config.md -----------------------------------------------------------------------------*/
+/* ---- docs/config.md ---------------------------------------------------------------------------*/
 
 /* Appends the page. */
 void config_document(struct buf *out);
