@@ -37,11 +37,12 @@ struct stream_handler {
     void (*data)(struct stream *stream, struct bytes data);
 
     /* The queue of bytes to send has fallen to NET_LOW_WATER or below, after having been above
-     * NET_HIGH_WATER. Optional. */
+     * NET_HIGH_WATER. Called in the flush step. Optional. */
     void (*drained)(struct stream *stream);
 
     /* The stream is gone: 0 when the peer or stream_close() ended it, else -errno. The last call;
-     * never made from inside another call of this API. What was queued is dropped. */
+     * never made from inside another call of this API. What was queued is dropped, except that a
+     * peer that ends its side still gets what is queued by the end of that turn. */
     void (*closed)(struct stream *stream, int error);
 };
 
@@ -61,7 +62,8 @@ uint16_t listener_port(const struct listener *listener);
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
 
-/* Connects; `opened` or `closed` follows. Resolves names off the loop. */
+/* Connects; `opened` or `closed` follows: -EADDRNOTAVAIL when there is no such name. Resolves names
+ * off the loop and tries each address of a name. What is sent before `opened` waits for it. */
 struct stream *stream_connect(struct loop *loop, const char *host, uint16_t port,
                               const struct stream_handler *handler, void *owner);
 
@@ -83,7 +85,8 @@ void stream_send(struct stream *stream, struct chain *chain);
 size_t stream_queued(const struct stream *stream);
 
 /* Closes at once (`closed` follows, in a later step), or when all that is queued has been sent;
- * either may be called again. Nothing is read any more. */
+ * either may be called again. Nothing is read any more. A stream that was never started is simply
+ * gone, without `closed`. */
 void stream_close(struct stream *stream);
 void stream_close_after_flush(struct stream *stream);
 
