@@ -40,6 +40,9 @@ static void check_field(const struct api *api, const struct shape *shape, const 
     if (!is_none(f->nullable) && is_none(overlap(f->nullable, in))) {
         fail(api->file, f->line, "no version of this field can be null");
     }
+    if (f->default_null && (f->nullable.since > in.since || f->nullable.until < in.until)) {
+        fail(api->file, f->line, "null is the default, but not in every version allowed");
+    }
     if (f->tag >= 0 && in.since < api->flexible_since) {
         fail(api->file, f->line, "a tagged field before version %d, the first flexible one",
              api->flexible_since);

@@ -77,6 +77,34 @@ static void chains_join_small_pieces_and_share_large_ones(void **state)
     blob_unref(blob);
 }
 
+/* Written piece by piece into one room, across a slice of somebody else's bytes and a growing block. */
+static void chains_give_room_for_many_small_pieces(void **state)
+{
+    (void)state;
+    struct chain chain = { 0 };
+    uint8_t *end, *at, *out;
+    size_t n = 0;
+    for (int round = 0; round < 2000; round++) {
+        at = chain_room(&chain, 3, &end);
+        assert_true(end - at >= 3);
+        for (int i = 0; i < 3; i++) {
+            at[i] = (uint8_t)(n++ % 251);
+        }
+        chain_commit(&chain, 3);
+    }
+    chain_room(&chain, 100000, &end);
+    chain_commit(&chain, 0);
+    assert_int_equal(chain.len, 6000);
+    assert_true(chain.n <= 6); /* 512 bytes, then blocks as large as all before them */
+    out = malloc(chain.len);
+    chain_copy(&chain, out);
+    for (size_t i = 0; i < chain.len; i++) {
+        assert_int_equal(out[i], i % 251);
+    }
+    free(out);
+    chain_release(&chain);
+}
+
 struct item {
     struct map_node node;
     uint64_t key;
@@ -292,6 +320,7 @@ int main(void)
         cmocka_unit_test(arena_honours_its_budget),
         cmocka_unit_test(arena_keeps_pieces_apart),
         cmocka_unit_test(chains_join_small_pieces_and_share_large_ones),
+        cmocka_unit_test(chains_give_room_for_many_small_pieces),
         cmocka_unit_test(maps_find_and_keep_the_order_of_insertion),
         cmocka_unit_test(heaps_give_the_smallest_first_and_equals_in_order),
         cmocka_unit_test(varints_survive_a_round_trip),
