@@ -1,11 +1,11 @@
 /* The decoder: walks the table of a struct along the bytes.
  *
- * Nothing is trusted. Each length and count is compared with the bytes that are left before memory is
- * taken: `count` elements need at least `count` times the least size of one. What remains possible,
- * small messages that grow into large C structs, is bounded by the arena's budget. How deep the calls
- * nest is set by the schema, never by the input.
+ * Nothing is trusted. Each length and count is compared with the bytes that are left before memory
+ * is taken: `count` elements need at least `count` times the least size of one. What remains
+ * possible, small messages that grow into large C structs, is bounded by the arena's budget. How
+ * deep the calls nest is set by the schema, never by the input.
  *
- * The first error ends the walk: `fail()` notes it, and every function returns false up to the top. */
+ * The first error ends the walk: `fail()` notes it, every function returns false up to the top. */
 #include <chronik/base/varint.h>
 #include <chronik/wire/codec.h>
 
@@ -54,11 +54,12 @@ static bool get_varint(struct decoder *d, const char *field, uint32_t *ret_n)
     return true;
 }
 
-/* ---- values -------------------------------------------------------------------------------------*/
+/* ---- values -----------------------------------------------------------------------------------*/
 
-/* The length or count in front of a string, bytes, records or an array; -1 for null. Not yet compared
- * with what is left. */
-static bool get_length(struct decoder *d, const struct wire_field *f, uint8_t kind, int64_t *ret_len)
+/* The length or count in front of a string, bytes, records or an array; -1 for null. Not yet
+ * compared with what is left. */
+static bool get_length(struct decoder *d, const struct wire_field *f, uint8_t kind,
+                       int64_t *ret_len)
 {
     int64_t len;
     if (d->flexible) {
@@ -213,7 +214,7 @@ static bool get_struct_pointer(struct decoder *d, const struct wire_field *f, vo
     return get_struct(d, f->of, inner);
 }
 
-/* ---- fields and structs -------------------------------------------------------------------------*/
+/* ---- fields and structs -----------------------------------------------------------------------*/
 
 static bool get_field(struct decoder *d, const struct wire_field *f, uint8_t *out)
 {

@@ -1,8 +1,8 @@
 /* The encoder: walks the table of a struct and appends its bytes to a chain.
  *
- * It writes into room of the chain and asks for more when that is full. Only a tagged field needs its
- * size in front: it is computed first, by the functions size_*(). What cannot be encoded is our own
- * bug, and checked: null where null is not allowed, lengths beyond their length field. */
+ * It writes into room of the chain and asks for more when that is full. Only a tagged field needs
+ * its size in front: it is computed first, by the functions size_*(). What cannot be encoded is our
+ * own bug, and checked: null where null is not allowed, lengths beyond their length field. */
 #include <chronik/base/varint.h>
 #include <chronik/wire/codec.h>
 
@@ -15,7 +15,7 @@ struct encoder {
     bool flexible;
 };
 
-/* ---- sizes --------------------------------------------------------------------------------------*/
+/* ---- sizes ------------------------------------------------------------------------------------*/
 
 /* A string, bytes, records or an array, reduced to what its length field needs. */
 struct extent {
@@ -104,7 +104,7 @@ static size_t size_struct(const struct wire_struct *s, int16_t version, const vo
     return size + varint_len_u64(n_tags);
 }
 
-/* ---- values -------------------------------------------------------------------------------------*/
+/* ---- values -----------------------------------------------------------------------------------*/
 
 static void commit(struct encoder *e)
 {
@@ -241,7 +241,7 @@ static void put_struct_pointer(struct encoder *e, const struct wire_field *f, co
     }
 }
 
-/* ---- fields and structs -------------------------------------------------------------------------*/
+/* ---- fields and structs -----------------------------------------------------------------------*/
 
 static void put_field(struct encoder *e, const struct wire_field *f, const void *in)
 {

@@ -71,8 +71,8 @@ struct wire_error frame_parse(struct bytes frame, const struct wire_api *api,
 }
 
 /* Appends the body and fills in the length of the frame that began at `length`. */
-static void finish(struct chain *out, uint8_t *length, size_t before,
-                   const struct wire_struct *s, int16_t version, bool flexible, const void *body)
+static void finish(struct chain *out, uint8_t *length, size_t before, const struct wire_struct *s,
+                   int16_t version, bool flexible, const void *body)
 {
     wire_encode(s, version, flexible, body, out);
     size_t len = out->len - before - FRAME_PREFIX;

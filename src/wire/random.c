@@ -1,13 +1,14 @@
 /* Random messages, valid for a version: for tests, fuzzers and the simulator. Mostly small, now and
- * then with the values where mistakes live: limits, null, empty, lengths that need a second byte. */
+ * then with the values where mistakes live: limits, null, empty, lengths that need two bytes. */
 #include <chronik/wire/codec.h>
 
 #include "fields.h"
 
 static void random_number(uint8_t kind, struct prng *prng, void *to)
 {
-    static const uint64_t edges[] = { 0, 1, UINT64_MAX, INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX,
-                                      0x80, 0x8000, 0x80000000, 0x8000000000000000 };
+    static const uint64_t edges[] = { 0,         1,          UINT64_MAX,        INT8_MAX,
+                                      INT16_MAX, INT32_MAX,  INT64_MAX,         0x80,
+                                      0x8000,    0x80000000, 0x8000000000000000 };
     uint64_t n = prng_u64(prng);
     double real = (double)(int64_t)n / 1024;
 

@@ -10,18 +10,12 @@ const uint8_t kind_wire_size[] = {
 };
 
 const uint8_t kind_c_size[] = {
-    [WIRE_BOOL] = sizeof(bool),
-    [WIRE_INT8] = sizeof(int8_t),
-    [WIRE_INT16] = sizeof(int16_t),
-    [WIRE_INT32] = sizeof(int32_t),
-    [WIRE_INT64] = sizeof(int64_t),
-    [WIRE_UINT16] = sizeof(uint16_t),
-    [WIRE_UINT32] = sizeof(uint32_t),
-    [WIRE_FLOAT64] = sizeof(double),
-    [WIRE_UUID] = sizeof(struct uuid),
-    [WIRE_STRING] = sizeof(struct text),
-    [WIRE_BYTES] = sizeof(struct bytes),
-    [WIRE_RECORDS] = sizeof(struct records),
+    [WIRE_BOOL] = sizeof(bool),          [WIRE_INT8] = sizeof(int8_t),
+    [WIRE_INT16] = sizeof(int16_t),      [WIRE_INT32] = sizeof(int32_t),
+    [WIRE_INT64] = sizeof(int64_t),      [WIRE_UINT16] = sizeof(uint16_t),
+    [WIRE_UINT32] = sizeof(uint32_t),    [WIRE_FLOAT64] = sizeof(double),
+    [WIRE_UUID] = sizeof(struct uuid),   [WIRE_STRING] = sizeof(struct text),
+    [WIRE_BYTES] = sizeof(struct bytes), [WIRE_RECORDS] = sizeof(struct records),
 };
 
 const struct wire_api *wire_api_find(int16_t key)
@@ -48,7 +42,7 @@ int16_t wire_response_header_version(const struct wire_api *api, int16_t version
     return wire_is_flexible(api, version) && api != &wire_api_versions ? 1 : 0;
 }
 
-/* ---- defaults -----------------------------------------------------------------------------------*/
+/* ---- defaults ---------------------------------------------------------------------------------*/
 
 void wire_defaults(const struct wire_struct *s, void *out)
 {

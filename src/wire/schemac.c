@@ -2,8 +2,8 @@
  *
  *   schemac --header|--source|--doc LAYER/UNIT OUT FILE…
  *
- * Writes the C header, the tables or the documentation of all schema texts given. Nothing is written
- * when a text has a mistake: the message names file, line and what is allowed. */
+ * Writes the C header, the tables or the documentation of all schema texts given. Nothing is
+ * written when a text has a mistake: the message names file, line and what is allowed. */
 #include "schemac.h"
 
 #include <stdarg.h>
@@ -20,7 +20,7 @@ _Noreturn void fail(const char *file, int line, const char *fmt, ...)
     exit(1);
 }
 
-/* ---- words of the schema texts --------------------------------------------------------------------*/
+/* ---- words of the schema texts ----------------------------------------------------------------*/
 
 static const struct {
     int64_t n;
@@ -61,7 +61,7 @@ struct text versions_text(struct arena *arena, struct versions v)
                               : arena_printf(arena, "%d-%d", v.since, v.until);
 }
 
-/* ---- the program ----------------------------------------------------------------------------------*/
+/* ---- the program ------------------------------------------------------------------------------*/
 
 static void save(const char *path, const struct buf *out)
 {
@@ -72,7 +72,7 @@ static void save(const char *path, const struct buf *out)
     }
 }
 
-static const struct {
+static const struct output {
     const char *option;
     void (*write)(const struct schema *schema, struct buf *out);
 } outputs[] = {
@@ -81,38 +81,36 @@ static const struct {
     { "--doc", schema_write_doc },
 };
 
-static int usage(void)
+/* The output that an option asks for, or NULL. */
+static const struct output *find_output(const char *option)
 {
-    fputs("usage: schemac --header|--source|--doc LAYER/UNIT OUT FILE...\n", stderr);
-    return 2;
+    for (size_t i = 0; i < countof(outputs); i++) {
+        if (strcmp(option, outputs[i].option) == 0) {
+            return &outputs[i];
+        }
+    }
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) {
-        return usage();
-    }
-    struct schema schema = { .unit = text_of(argv[2]) };
+    const struct output *output = argc < 5 ? NULL : find_output(argv[1]);
+    struct schema schema = { .unit = output != NULL ? text_of(argv[2]) : TEXT_NULL };
+    struct buf out = { 0 };
+
     schema.layer = text_cut(&schema.unit, '/');
     if (schema.unit.data == NULL) {
-        return usage();
+        fputs("usage: schemac --header|--source|--doc LAYER/UNIT OUT FILE...\n", stderr);
+        return 2;
     }
     arena_init(&schema.arena, 0);
     for (int i = 4; i < argc; i++) {
         schema_read(&schema, argv[i]);
     }
     schema_check(&schema);
-
-    for (size_t i = 0; i < countof(outputs); i++) {
-        if (strcmp(argv[1], outputs[i].option) == 0) {
-            struct buf out = { 0 };
-            outputs[i].write(&schema, &out);
-            save(argv[3], &out);
-            buf_release(&out);
-            arena_release(&schema.arena);
-            return 0;
-        }
-    }
+    output->write(&schema, &out);
+    save(argv[3], &out);
+    buf_release(&out);
     arena_release(&schema.arena);
-    return usage();
+    return 0;
 }

@@ -29,7 +29,7 @@ struct versions {
     int16_t since, until; /* both included; until == WIRE_NEVER: open; since > until: none */
 };
 
-#define VERSIONS_ALL ((struct versions){ 0, WIRE_NEVER })
+#define VERSIONS_ALL  ((struct versions){ 0, WIRE_NEVER })
 #define VERSIONS_NONE ((struct versions){ WIRE_NEVER, 0 })
 
 static inline bool versions_have(struct versions v, int version)

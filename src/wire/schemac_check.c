@@ -86,15 +86,16 @@ void schema_check(struct schema *schema)
     }
 }
 
-/* ---- least sizes --------------------------------------------------------------------------------*/
+/* ---- least sizes ------------------------------------------------------------------------------*/
 
 static unsigned size_in(const struct api *api, const struct shape *shape, int version);
 
 static unsigned field_size_in(const struct api *api, const struct field *f, int version)
 {
     static const unsigned fixed[] = {
-        [WIRE_BOOL] = 1,   [WIRE_INT8] = 1,   [WIRE_INT16] = 2,  [WIRE_INT32] = 4, [WIRE_INT64] = 8,
-        [WIRE_UINT16] = 2, [WIRE_UINT32] = 4, [WIRE_FLOAT64] = 8, [WIRE_UUID] = 16,
+        [WIRE_BOOL] = 1,   [WIRE_INT8] = 1,    [WIRE_INT16] = 2,
+        [WIRE_INT32] = 4,  [WIRE_INT64] = 8,   [WIRE_UINT16] = 2,
+        [WIRE_UINT32] = 4, [WIRE_FLOAT64] = 8, [WIRE_UUID] = 16,
     };
     bool flexible = version >= api->flexible_since;
     if (f->tag >= 0 || !versions_have(f->in, version)) {

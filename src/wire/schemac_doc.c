@@ -3,8 +3,8 @@
 
 static struct text type_text(struct arena *arena, const struct field *f)
 {
-    const char *kind = f->is_error ? "error"
-                                   : kind_text(f->kind == WIRE_ARRAY ? f->element : f->kind);
+    const char *kind =
+        f->is_error ? "error" : kind_text(f->kind == WIRE_ARRAY ? f->element : f->kind);
     struct text base = f->of != NULL ? f->of->name : text_of(kind);
     return arena_printf(arena, "%s%.*s", f->kind == WIRE_ARRAY ? "[]" : "", TEXT_ARG(base));
 }
@@ -26,12 +26,12 @@ static struct text default_text(struct arena *arena, const struct field *f)
     if (f->default_int == 0) {
         return text_of("");
     }
-    return f->kind == WIRE_BOOL ? text_of("true")
-                                : number_text(arena, f->default_int);
+    return f->kind == WIRE_BOOL ? text_of("true") : number_text(arena, f->default_int);
 }
 
 /* The rows of one struct, and below each field of a new struct the rows of that. */
-static void put_rows(struct arena *arena, struct buf *out, const struct shape *shape, unsigned level)
+static void put_rows(struct arena *arena, struct buf *out, const struct shape *shape,
+                     unsigned level)
 {
     for (const struct field *f = shape->fields; f != NULL; f = f->next) {
         struct text in = versions_text(arena, f->in);
@@ -44,10 +44,11 @@ static void put_rows(struct arena *arena, struct buf *out, const struct shape *s
         buf_printf(out, "`%.*s` | %.*s | %.*s | %.*s | %.*s | ", TEXT_ARG(f->name),
                    TEXT_ARG(type_text(arena, f)), TEXT_ARG(all ? text_of("") : in),
                    TEXT_ARG(null_text(arena, f)), TEXT_ARG(default_text(arena, f)));
-        if (f->tag >= 0) {
-            buf_printf(out, "%d", f->tag);
-        }
-        buf_printf(out, " | %.*s%s |\n", TEXT_ARG(f->doc), f->secret ? " (secret)" : "");
+        struct text tag = f->tag < 0 ? text_of("") : arena_printf(arena, "%d", f->tag);
+        struct text doc = f->doc.data != NULL ? f->doc : text_of("");
+        const char *secret = f->secret ? "secret" : "";
+        buf_printf(out, "%.*s | %s%s%.*s |\n", TEXT_ARG(tag), secret,
+                   f->secret && doc.len > 0 ? "; " : "", TEXT_ARG(doc));
         if (f->of != NULL && f->of->line == f->line) {
             put_rows(arena, out, f->of, level + 1);
         }
@@ -69,10 +70,15 @@ static void put_message(struct arena *arena, struct buf *out, const char *what,
     buf_printf(out, "\n");
 }
 
-static void put_api(struct arena *arena, struct buf *out, const struct api *api)
+static void put_head(struct arena *arena, struct buf *out, const struct api *api)
 {
-    buf_printf(out, "## %d %.*s\n\n%.*s\n\nVersions %.*s", api->key, TEXT_ARG(api->name),
-               TEXT_ARG(api->doc), TEXT_ARG(versions_text(arena, api->in)));
+    struct text key = api->key < 0 ? text_of("") : arena_printf(arena, "%d ", api->key);
+
+    buf_printf(out, "## %.*s%.*s\n\n", TEXT_ARG(key), TEXT_ARG(api->name));
+    if (api->doc.len > 0) {
+        buf_printf(out, "%.*s\n\n", TEXT_ARG(api->doc));
+    }
+    buf_printf(out, "Versions %.*s", TEXT_ARG(versions_text(arena, api->in)));
     if (memcmp(&api->advertised, &api->in, sizeof api->in) != 0) {
         buf_printf(out, ", advertised %.*s", TEXT_ARG(versions_text(arena, api->advertised)));
     }
@@ -80,10 +86,6 @@ static void put_api(struct arena *arena, struct buf *out, const struct api *api)
         buf_printf(out, ", never flexible.\n\n");
     } else {
         buf_printf(out, ", flexible from %d on.\n\n", api->flexible_since);
-    }
-    put_message(arena, out, api->is_record ? "Record" : "Request", &api->request);
-    if (!api->is_record) {
-        put_message(arena, out, "Response", &api->response);
     }
 }
 
@@ -93,12 +95,16 @@ void schema_write_doc(const struct schema *schema, struct buf *out)
     arena_init(&arena, 0);
     buf_printf(out,
                "# Messages\n\n"
-               "Written by `schemac --doc` from the schema texts in `src/%.*s`; do not edit. An empty\n"
-               "cell under *versions* means all versions; an API is advertised once it has a handler\n"
-               "(`src/api/table.c`).\n\n",
+               "Written by `schemac --doc` from the schema texts in `src/%.*s`; do not edit.\n"
+               "An empty cell under *versions* means all versions. An API is advertised once it\n"
+               "has a handler (`src/api/table.c`).\n\n",
                TEXT_ARG(schema->layer));
     for (const struct api *api = schema->apis; api != NULL; api = api->next) {
-        put_api(&arena, out, api);
+        put_head(&arena, out, api);
+        put_message(&arena, out, api->is_record ? "Record" : "Request", &api->request);
+        if (!api->is_record) {
+            put_message(&arena, out, "Response", &api->response);
+        }
     }
     arena_release(&arena);
 }

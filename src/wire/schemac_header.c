@@ -9,11 +9,12 @@ enum { COLUMNS = 100, WIDTH = 36 }; /* of a line; of declarations whose comments
 static struct text c_type(struct arena *arena, const struct field *f, uint8_t kind)
 {
     static const char *const types[] = {
-        [WIRE_BOOL] = "bool ",         [WIRE_INT8] = "int8_t ",      [WIRE_INT16] = "int16_t ",
-        [WIRE_INT32] = "int32_t ",     [WIRE_INT64] = "int64_t ",    [WIRE_UINT16] = "uint16_t ",
-        [WIRE_UINT32] = "uint32_t ",   [WIRE_FLOAT64] = "double ",   [WIRE_UUID] = "struct uuid ",
-        [WIRE_STRING] = "struct text ", [WIRE_BYTES] = "struct bytes ",
-        [WIRE_RECORDS] = "struct records ",
+        [WIRE_BOOL] = "bool ",          [WIRE_INT8] = "int8_t ",
+        [WIRE_INT16] = "int16_t ",      [WIRE_INT32] = "int32_t ",
+        [WIRE_INT64] = "int64_t ",      [WIRE_UINT16] = "uint16_t ",
+        [WIRE_UINT32] = "uint32_t ",    [WIRE_FLOAT64] = "double ",
+        [WIRE_UUID] = "struct uuid ",   [WIRE_STRING] = "struct text ",
+        [WIRE_BYTES] = "struct bytes ", [WIRE_RECORDS] = "struct records ",
     };
     if (kind == WIRE_STRUCT) {
         return arena_printf(arena, "struct %.*s ", TEXT_ARG(f->of->c_name));
@@ -25,8 +26,8 @@ static struct text declaration(struct arena *arena, const struct field *f)
 {
     uint8_t kind = f->kind == WIRE_ARRAY ? f->element : f->kind;
     struct text type = c_type(arena, f, kind);
-    bool pointer = f->kind == WIRE_ARRAY ||
-                   (f->kind == WIRE_STRUCT && f->nullable.since <= f->nullable.until);
+    bool pointer =
+        f->kind == WIRE_ARRAY || (f->kind == WIRE_STRUCT && f->nullable.since <= f->nullable.until);
     return arena_printf(arena, "%.*s%s%.*s;", TEXT_ARG(type), pointer ? "*" : "",
                         TEXT_ARG(f->name));
 }
@@ -65,8 +66,8 @@ static void remarks(struct arena *arena, const struct field *f, struct buf *to)
     }
     add_null_remark(arena, f, to);
     if (f->default_int != 0) {
-        add_remark(to, arena_printf(arena, "default %.*s",
-                                    TEXT_ARG(number_text(arena, f->default_int))));
+        add_remark(
+            to, arena_printf(arena, "default %.*s", TEXT_ARG(number_text(arena, f->default_int))));
     }
     if (f->secret) {
         add_remark(to, text_of("secret"));
@@ -76,7 +77,7 @@ static void remarks(struct arena *arena, const struct field *f, struct buf *to)
     }
 }
 
-/* Appends `text` as a comment, broken into lines of at most COLUMNS, each behind `indent` spaces. */
+/* Appends `text` as a comment, broken into lines of at most COLUMNS, behind `indent` spaces. */
 static void put_comment(struct buf *out, int indent, struct text text)
 {
     size_t room = (size_t)(COLUMNS - indent - 6);
@@ -152,10 +153,9 @@ static void put_api(struct arena *arena, struct buf *out, const struct schema *s
                                ? text_of("never flexible")
                                : arena_printf(arena, "flexible %d+", api->flexible_since);
     struct text key = api->key < 0 ? text_of("A record") : arena_printf(arena, "Key %d", api->key);
-    struct text head =
-        arena_printf(arena, "%.*s%s%.*s, versions %.*s, %.*s.", TEXT_ARG(api->doc),
-                     api->doc.len > 0 ? " " : "", TEXT_ARG(key), TEXT_ARG(versions),
-                     TEXT_ARG(flexible));
+    struct text head = arena_printf(arena, "%.*s%s%.*s, versions %.*s, %.*s.", TEXT_ARG(api->doc),
+                                    api->doc.len > 0 ? " " : "", TEXT_ARG(key), TEXT_ARG(versions),
+                                    TEXT_ARG(flexible));
     put_comment(out, 0, head);
     for (const struct shape *s = api->request.shapes; s != NULL; s = s->next) {
         put_shape(arena, out, s);
@@ -188,7 +188,7 @@ void schema_write_header(const struct schema *schema, struct buf *out)
                "/* Written by schemac from the schema texts of src/%.*s: change those.\n"
                " *\n"
                " * In the comments: the versions that have the field (all, where none are given),\n"
-               " * null, default, tag, meaning. <chronik/wire/schema.h> says how types look in C. */\n"
+               " * tag, null, default; meaning. How types look in C: <chronik/wire/schema.h>. */\n"
                "#ifndef CHRONIK_%.*s_%.*s_H\n#define CHRONIK_%.*s_%.*s_H\n\n"
                "#include <chronik/wire/schema.h>\n\n",
                TEXT_ARG(schema->layer), TEXT_ARG(layer), TEXT_ARG(unit), TEXT_ARG(layer),

@@ -14,12 +14,12 @@ struct reader {
     int line;
     struct text words[WORDS_MAX];
     unsigned n_words, next_word;
-    struct text trailing;     /* the comment at the end of the line */
-    struct text doc;          /* the comments above the line */
+    struct text trailing; /* the comment at the end of the line */
+    struct text doc;      /* the comments above the line */
     struct api *api;
-    struct message *message;  /* NULL: outside of one */
+    struct message *message; /* NULL: outside of one */
     struct shape *stack[DEPTH_MAX];
-    unsigned depth;           /* structs on the stack */
+    unsigned depth; /* structs on the stack */
 };
 
 #define FAIL(r, ...) fail((r)->file, (r)->line, __VA_ARGS__)
@@ -28,10 +28,10 @@ static const struct {
     const char *text;
     enum wire_kind kind;
 } kinds[] = {
-    { "bool", WIRE_BOOL },       { "int8", WIRE_INT8 },     { "int16", WIRE_INT16 },
-    { "int32", WIRE_INT32 },     { "int64", WIRE_INT64 },   { "uint16", WIRE_UINT16 },
-    { "uint32", WIRE_UINT32 },   { "float64", WIRE_FLOAT64 }, { "uuid", WIRE_UUID },
-    { "string", WIRE_STRING },   { "bytes", WIRE_BYTES },   { "records", WIRE_RECORDS },
+    { "bool", WIRE_BOOL },     { "int8", WIRE_INT8 },       { "int16", WIRE_INT16 },
+    { "int32", WIRE_INT32 },   { "int64", WIRE_INT64 },     { "uint16", WIRE_UINT16 },
+    { "uint32", WIRE_UINT32 }, { "float64", WIRE_FLOAT64 }, { "uuid", WIRE_UUID },
+    { "string", WIRE_STRING }, { "bytes", WIRE_BYTES },     { "records", WIRE_RECORDS },
 };
 
 const char *kind_text(uint8_t kind)
@@ -44,7 +44,7 @@ const char *kind_text(uint8_t kind)
     return "struct";
 }
 
-/* ---- words --------------------------------------------------------------------------------------*/
+/* ---- words ------------------------------------------------------------------------------------*/
 
 static struct text peek(const struct reader *r)
 {
@@ -101,11 +101,11 @@ static struct versions parse_versions(struct reader *r, struct text word)
 static void check_name(struct reader *r, struct text name)
 {
     static const char *const keywords[] = {
-        "auto",     "bool",     "break",   "case",   "char",     "const",    "continue", "default",
-        "do",       "double",   "else",    "enum",   "extern",   "false",    "float",    "for",
-        "goto",     "if",       "inline",  "int",    "long",     "register", "restrict", "return",
-        "short",    "signed",   "sizeof",  "static", "struct",   "switch",   "true",     "typedef",
-        "union",    "unsigned", "void",    "volatile", "while",
+        "auto",  "bool",     "break",  "case",     "char",   "const",    "continue", "default",
+        "do",    "double",   "else",   "enum",     "extern", "false",    "float",    "for",
+        "goto",  "if",       "inline", "int",      "long",   "register", "restrict", "return",
+        "short", "signed",   "sizeof", "static",   "struct", "switch",   "true",     "typedef",
+        "union", "unsigned", "void",   "volatile", "while",
     };
     for (size_t i = 0; i < countof(keywords); i++) {
         if (text_is(name, keywords[i])) {
@@ -121,7 +121,7 @@ static void check_name(struct reader *r, struct text name)
     }
 }
 
-/* ---- structs and fields -------------------------------------------------------------------------*/
+/* ---- structs and fields -----------------------------------------------------------------------*/
 
 static void push_shape(struct reader *r, struct text name, struct text c_name)
 {
@@ -225,9 +225,9 @@ static void parse_default(struct reader *r, struct field *field)
     static const struct {
         int64_t min, max;
     } limits[] = {
-        [WIRE_INT8] = { INT8_MIN, INT8_MAX },   [WIRE_INT16] = { INT16_MIN, INT16_MAX },
+        [WIRE_INT8] = { INT8_MIN, INT8_MAX },    [WIRE_INT16] = { INT16_MIN, INT16_MAX },
         [WIRE_INT32] = { INT32_MIN, INT32_MAX }, [WIRE_INT64] = { INT64_MIN, INT64_MAX },
-        [WIRE_UINT16] = { 0, UINT16_MAX },      [WIRE_UINT32] = { 0, UINT32_MAX },
+        [WIRE_UINT16] = { 0, UINT16_MAX },       [WIRE_UINT32] = { 0, UINT32_MAX },
     };
     struct text word = expect(r, "a default");
 
@@ -242,8 +242,9 @@ static void parse_default(struct reader *r, struct field *field)
         }
         field->default_null = true;
     } else {
-        FAIL(r, "'%.*s' is no default for this type: numbers take a number, bool takes true, types "
-                "that can be null take null; 0, false and empty need no mention",
+        FAIL(r,
+             "'%.*s' is no default for this type: numbers take a number, bool takes true, types "
+             "that can be null take null; 0, false and empty need no mention",
              TEXT_ARG(word));
     }
 }
@@ -297,7 +298,7 @@ static void parse_field(struct reader *r, unsigned level)
     add_field(r, shape, field);
 }
 
-/* ---- the lines at the left edge -----------------------------------------------------------------*/
+/* ---- the lines at the left edge ---------------------------------------------------------------*/
 
 static void end_message(struct reader *r)
 {
@@ -372,17 +373,18 @@ static void parse_left_edge(struct reader *r)
     if (text_is(word, "api") || text_is(word, "record")) {
         parse_head(r, text_is(word, "record"));
     } else if ((request || text_is(word, "response")) && r->api != NULL && !r->api->is_record) {
-        begin_message(r, request ? &r->api->request : &r->api->response,
-                      arena_printf(&r->schema->arena, "%.*s_%.*s", TEXT_ARG(r->api->name),
-                                   TEXT_ARG(word)));
+        begin_message(
+            r, request ? &r->api->request : &r->api->response,
+            arena_printf(&r->schema->arena, "%.*s_%.*s", TEXT_ARG(r->api->name), TEXT_ARG(word)));
     } else {
-        FAIL(r, "'%.*s' at the left edge: 'api' or 'record' begins a schema; within an api, "
-                "'request' and 'response' begin its messages; fields are indented by %d",
+        FAIL(r,
+             "'%.*s' at the left edge: 'api' or 'record' begins a schema; within an api, "
+             "'request' and 'response' begin its messages; fields are indented by %d",
              TEXT_ARG(word), INDENT);
     }
 }
 
-/* ---- lines and files ----------------------------------------------------------------------------*/
+/* ---- lines and files --------------------------------------------------------------------------*/
 
 static void split_words(struct reader *r, struct text line)
 {
@@ -408,10 +410,9 @@ static void split_words(struct reader *r, struct text line)
 /* Collects a comment line for what follows. */
 static void add_doc(struct reader *r)
 {
-    r->doc = r->doc.data == NULL
-                 ? r->trailing
-                 : arena_printf(&r->schema->arena, "%.*s %.*s", TEXT_ARG(r->doc),
-                                TEXT_ARG(r->trailing));
+    r->doc = r->doc.data == NULL ? r->trailing
+                                 : arena_printf(&r->schema->arena, "%.*s %.*s", TEXT_ARG(r->doc),
+                                                TEXT_ARG(r->trailing));
 }
 
 static void parse_line(struct reader *r, struct text line)
@@ -437,8 +438,9 @@ static void parse_line(struct reader *r, struct text line)
         parse_field(r, (unsigned)(indent / INDENT));
     }
     if (peek(r).data != NULL) {
-        FAIL(r, "'%.*s' is not expected here; a field is: name, type, versions, tag N, = default, "
-                "secret, # documentation",
+        FAIL(r,
+             "'%.*s' is not expected here; a field is: name, type, versions, tag N, = default, "
+             "secret, # documentation",
              TEXT_ARG(peek(r)));
     }
     r->doc = TEXT_NULL;

@@ -4,13 +4,13 @@
 static const char *kind_constant(uint8_t kind)
 {
     static const char *const names[] = {
-        [WIRE_BOOL] = "WIRE_BOOL",       [WIRE_INT8] = "WIRE_INT8",
-        [WIRE_INT16] = "WIRE_INT16",     [WIRE_INT32] = "WIRE_INT32",
-        [WIRE_INT64] = "WIRE_INT64",     [WIRE_UINT16] = "WIRE_UINT16",
-        [WIRE_UINT32] = "WIRE_UINT32",   [WIRE_FLOAT64] = "WIRE_FLOAT64",
-        [WIRE_UUID] = "WIRE_UUID",       [WIRE_STRING] = "WIRE_STRING",
-        [WIRE_BYTES] = "WIRE_BYTES",     [WIRE_RECORDS] = "WIRE_RECORDS",
-        [WIRE_STRUCT] = "WIRE_STRUCT",   [WIRE_ARRAY] = "WIRE_ARRAY",
+        [WIRE_BOOL] = "WIRE_BOOL",     [WIRE_INT8] = "WIRE_INT8",
+        [WIRE_INT16] = "WIRE_INT16",   [WIRE_INT32] = "WIRE_INT32",
+        [WIRE_INT64] = "WIRE_INT64",   [WIRE_UINT16] = "WIRE_UINT16",
+        [WIRE_UINT32] = "WIRE_UINT32", [WIRE_FLOAT64] = "WIRE_FLOAT64",
+        [WIRE_UUID] = "WIRE_UUID",     [WIRE_STRING] = "WIRE_STRING",
+        [WIRE_BYTES] = "WIRE_BYTES",   [WIRE_RECORDS] = "WIRE_RECORDS",
+        [WIRE_STRUCT] = "WIRE_STRUCT", [WIRE_ARRAY] = "WIRE_ARRAY",
     };
     return names[kind];
 }

@@ -1,5 +1,5 @@
-/* What holds for every message in every version: it survives the way there and back, and nothing that
- * arrives can do harm. Messages are random, with fixed seeds. */
+/* What holds for every message in every version: it survives the way there and back, and nothing
+ * that arrives can do harm. Messages are random, with fixed seeds. */
 #include "messages.h"
 
 enum { ROUNDS = 12 };
@@ -31,7 +31,7 @@ static void again(struct round *r)
     r->n++;
 }
 
-/* ---- there and back -----------------------------------------------------------------------------*/
+/* ---- there and back ---------------------------------------------------------------------------*/
 
 static void there_and_back(const struct message *m, void *arg)
 {
@@ -92,7 +92,7 @@ static void messages_are_equal_when_their_bytes_are(void **state)
     teardown(&r);
 }
 
-/* ---- bad input ----------------------------------------------------------------------------------*/
+/* ---- bad input --------------------------------------------------------------------------------*/
 
 static void cut(const struct message *m, void *arg)
 {
@@ -189,7 +189,7 @@ static void noise_does_no_harm(void **state)
     teardown(&r);
 }
 
-/* ---- least sizes --------------------------------------------------------------------------------*/
+/* ---- least sizes ------------------------------------------------------------------------------*/
 
 /* Structs reachable from `s`, each encoded by itself. */
 static void check_least_size(struct round *r, const struct message *m, const struct wire_struct *s)
@@ -228,7 +228,7 @@ static void no_struct_is_shorter_than_its_least_size(void **state)
     teardown(&r);
 }
 
-/* ---- printing -----------------------------------------------------------------------------------*/
+/* ---- printing ---------------------------------------------------------------------------------*/
 
 static void print(const struct message *m, void *arg)
 {

@@ -52,9 +52,9 @@ static void secrets_are_not_printed(void **state)
     struct sasl_authenticate_request r = { .auth_bytes = bytes_of("\0me\0secret", 10) };
     assert_prints(wire_sasl_authenticate.request, 0, &r, "{auth_bytes=***}");
 
-    struct incremental_alter_configs_request_config config = {
-        .name = text_of("ssl.keystore.password"), .value = text_of("hunter2")
-    };
+    struct incremental_alter_configs_request_config config = { .name =
+                                                                   text_of("ssl.keystore.password"),
+                                                               .value = text_of("hunter2") };
     struct incremental_alter_configs_request_resource resource = {
         .resource_type = 4, .resource_name = text_of("1"), .configs = &config, .n_configs = 1
     };

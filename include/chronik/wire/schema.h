@@ -57,7 +57,7 @@ struct wire_field {
     const char *name;
     const struct wire_struct *of; /* of a struct, or of an array of structs */
     int16_t since, until;         /* versions that have the field, both included */
-    int16_t nullable_since, nullable_until; /* versions in which it can be null; none: since > until */
+    int16_t nullable_since, nullable_until; /* in which it can be null; since > until: in none */
     uint16_t offset;              /* in the C struct, bytes */
     uint16_t count_offset;        /* of an array: where n_<name> is */
     int16_t tag;                  /* -1: not a tagged field */
