@@ -150,6 +150,7 @@ struct topic_config {
     double min_cleanable_dirty_ratio;
 };
 
+/* Fills every field, from the layers or the defaults. */
 void topic_config_resolve(const struct config_layers *layers, struct topic_config *ret_config);
 
 /* The in-sync replicas that an acks=all append needs: never more than there are replicas. */
