@@ -44,6 +44,8 @@ struct raft_image {
     struct bytes data;
 };
 
+enum { RAFT_MEMBERS_MAX = 64 };
+
 enum raft_member_role { RAFT_MEMBER_STANDBY = 0, RAFT_MEMBER_VOTER = 1, RAFT_MEMBER_SPARE = 2 };
 
 struct raft_member {
@@ -163,6 +165,9 @@ bool raft_node_caught_up(const struct raft_node *node, uint64_t id);
 int raft_node_change(struct raft_node *node, uint64_t now_ms, const struct raft_member *members,
                      size_t n);
 
+/* What went wrong when a call returned a fatal error: a sentence for the log. */
+const char *raft_node_fault(const struct raft_node *node);
+
 /* ---- what it knows ------------------------------------------------------------------------------*/
 
 const struct raft_role *raft_node_role(const struct raft_node *node);
@@ -177,8 +182,8 @@ uint64_t raft_node_snapshot_index(const struct raft_node *node); /* 0: none */
 /* The term of an entry in memory or of the snapshot; 0 when it is neither. */
 uint64_t raft_node_term_of(const struct raft_node *node, uint64_t index);
 
-/* The members in use, committed or not. `*ret_n` of them; valid until the next call. */
-const struct raft_member *raft_node_members(const struct raft_node *node, size_t *ret_n);
+/* The members in use, committed or not: how many there are. Addresses stay until the set changes. */
+size_t raft_node_members(const struct raft_node *node, struct raft_member to[RAFT_MEMBERS_MAX]);
 
 /* Up to which index a member has everything durably; 0 when this node does not lead. */
 uint64_t raft_node_match(const struct raft_node *node, uint64_t id);
