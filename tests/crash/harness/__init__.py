@@ -1,0 +1,1 @@
+"""What the crash tests stand on: brokers, disks that lose power, load, faults."""

@@ -1,0 +1,214 @@
+"""Brokers that can be started, stopped and killed: chronikd, and Apache Kafka for comparison.
+
+Every process is started by us, in a session of its own, and ended by its own id.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "support"))
+import kafka_jars  # noqa: E402
+
+
+class Failed(Exception):
+    """A promise was broken, or the broker did not do what the test needs."""
+
+
+class Skipped(Exception):
+    """The machine does not allow this test; the message says what is missing."""
+
+
+def free_ports(n):
+    sockets = [socket.socket() for _ in range(n)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def wait_until(condition, seconds, what, pause=0.01):
+    """Waits for `condition()` to be true and returns what it gave."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failed("%s: not within %d s" % (what, seconds))
+        time.sleep(pause)
+
+
+class Broker:
+    """One broker process over one data directory. Subclasses say how it is started."""
+
+    start_seconds = 20
+    name = None
+
+    def __init__(self, directory, work):
+        self.directory = directory  # its data; may lie on a file system of its own
+        self.work = work            # its output and properties
+        self.process = None
+        self.starts = 0
+        self.prefix = []            # a tracer and its arguments
+
+    def command(self):
+        raise NotImplementedError
+
+    def prepare(self):
+        """Called before every start."""
+
+    @property
+    def bootstrap(self):
+        return "127.0.0.1:%d" % self.port
+
+    @property
+    def output_path(self):
+        return os.path.join(self.work, "%s.%d.log" % (self.name, self.starts))
+
+    def output(self):
+        with open(self.output_path, errors="replace") as file:
+            return file.read()
+
+    def launch(self):
+        """Starts the process and does not wait for it to serve."""
+        self.starts += 1
+        self.prepare()
+        with open(self.output_path, "wb") as output:
+            self.process = subprocess.Popen(self.prefix + self.command(), stdout=output,
+                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                            start_new_session=True, cwd=self.work)
+
+    def start(self):
+        self.launch()
+        wait_until(lambda: self.serves() or not self.alive(), self.start_seconds,
+                   "%s serves" % self.name)
+        if not self.alive():
+            raise Failed("%s ended with %s at its start; the end of %s:\n%s"
+                         % (self.name, self.process.returncode, self.output_path,
+                            self.output()[-2000:]))
+
+    def serves(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def pid(self):
+        """Of the broker itself, also behind a tracer."""
+        if not self.prefix:
+            return self.process.pid
+        children = "/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)
+        with open(children) as file:
+            pids = file.read().split()
+        return int(pids[0]) if pids else None
+
+    def kill(self):
+        """SIGKILL, and waits until nothing of it is left."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            try:
+                os.kill(self.pid() or self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def stop(self, seconds=60):
+        """SIGTERM; the exit code."""
+        os.kill(self.pid(), signal.SIGTERM)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failed("%s did not stop within %d s" % (self.name, seconds))
+        self.process = None
+        return code
+
+
+class Chronikd(Broker):
+    name = "chronikd"
+    start_seconds = 20
+
+    def __init__(self, directory, work, binary, overrides=None, io=None):
+        super().__init__(directory, work)
+        self.binary = os.path.abspath(binary)
+        if not os.access(self.binary, os.X_OK):
+            raise Skipped("no daemon at %s" % self.binary)
+        (self.port,) = free_ports(1)
+        self.overrides = {"chronik.admin.listener": "", **(overrides or {})}
+        self.io = io
+
+    def command(self):
+        command = [self.binary, "--data-dir", self.directory,
+                   "--listen", "127.0.0.1:%d" % self.port, "--node-id", "1"]
+        for key, value in self.overrides.items():
+            command += ["--override", "%s=%s" % (key, value)]
+        if self.io:
+            command.append("--io=" + self.io)
+        return command
+
+
+KAFKA_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+log.dirs={directory}
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+"""
+
+
+class Kafka(Broker):
+    """A throw-away Apache Kafka node on loopback: what the harness itself is tested with."""
+
+    name = "kafka"
+    start_seconds = 60
+
+    def __init__(self, directory, work, overrides=None):
+        super().__init__(directory, work)
+        try:
+            self.classpath = kafka_jars.classpath()
+        except kafka_jars.Unavailable as reason:
+            raise Skipped(str(reason))
+        self.port, self.controller_port = free_ports(2)
+        self.properties = os.path.join(work, "kafka.properties")
+        with open(self.properties, "w") as file:
+            file.write(KAFKA_PROPERTIES.format(port=self.port, controller=self.controller_port,
+                                               directory=directory))
+            for key, value in (overrides or {}).items():
+                file.write("%s=%s\n" % (key, value))
+
+    def java(self, main, *arguments):
+        return ["java", "-Xmx512m", "-cp", self.classpath, main, *arguments]
+
+    def prepare(self):
+        if os.path.exists(os.path.join(self.directory, "meta.properties")):
+            return
+        formatted = subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t",
+                                             "AAAAAAAAAAAAAAAAAAAAAQ", "-c", self.properties),
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if formatted.returncode != 0:
+            raise Failed("Kafka's format step: " + formatted.stdout)
+
+    def command(self):
+        return self.java("kafka.Kafka", self.properties)
