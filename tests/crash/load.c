@@ -114,7 +114,8 @@ rd_kafka_t *load_client(const struct load_options *options, rd_kafka_type_t type
     return rk;
 }
 
-/* ---- admin ------------------------------------------------------------------------------------ */
+/* ---- admin ------------------------------------------------------------------------------------
+ * */
 
 static const struct load_setting NOTHING[] = { { NULL, NULL } };
 
@@ -190,7 +191,8 @@ int load_trim(const struct load_options *options)
     return ok ? 0 : 2;
 }
 
-/* ---- arguments ----------------------------------------------------------------------------------- */
+/* ---- arguments
+ * ----------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

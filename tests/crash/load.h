@@ -1,8 +1,8 @@
 /* The load generator of the crash tests: records that carry their own ids, through librdkafka.
  *
  * A record's value is its id (16 hexadecimal digits) and letters that follow from the id, so that a
- * record in the wrong place or with the wrong bytes is seen. Ids of one producer and partition count
- * upwards. The acknowledgement log has one line for each acknowledged record: "id offset". */
+ * record in the wrong place or with the wrong bytes is seen. Ids of one producer and partition
+ * count upwards. The acknowledgement log has one line for each acknowledged record: "id offset". */
 #ifndef CHRONIK_TESTS_CRASH_LOAD_H
 #define CHRONIK_TESTS_CRASH_LOAD_H
 
@@ -57,8 +57,8 @@ rd_kafka_t *load_client(const struct load_options *options, rd_kafka_type_t type
                         const struct load_setting *extra,
                         void (*delivered)(rd_kafka_t *, const rd_kafka_message_t *, void *));
 
-/* The commands. They return the exit code: 0 as it should be, 1 a promise was broken, 2 it could not be
- * found out. */
+/* The commands. They return the exit code: 0 as it should be, 1 a promise was broken, 2 it could
+ * not be found out. */
 int load_write(const struct load_options *options);
 int load_check(const struct load_options *options);
 int load_create(const struct load_options *options);

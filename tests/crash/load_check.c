@@ -75,8 +75,8 @@ static struct acked *find_acked(struct comparison *c, uint64_t id)
     return node != NULL ? container_of(node, struct acked, node) : NULL;
 }
 
-/* Reads the acknowledgement log. A last line without its end does not count: it was not complete when
- * the writer was killed. */
+/* Reads the acknowledgement log. A last line without its end does not count: it was not complete
+ * when the writer was killed. */
 static bool read_acked(struct comparison *c)
 {
     char line[64];
