@@ -204,6 +204,16 @@ static const struct {
     { "trim", load_trim },
 };
 
+static int number(const char *text)
+{
+    int64_t n;
+    if (!text_to_i64(text_of(text), &n) || n < INT32_MIN || n > INT32_MAX) {
+        fprintf(stderr, "crash_load: not a number: %s\n", text);
+        exit(2);
+    }
+    return (int)n;
+}
+
 /* Each option is one letter with a value. */
 static void parse(int argc, char **argv, struct load_options *o)
 {
@@ -232,7 +242,7 @@ static void parse(int argc, char **argv, struct load_options *o)
         } else if (OPTIONS[i].text != NULL) {
             *OPTIONS[i].text = optarg;
         } else {
-            *OPTIONS[i].number = atoi(optarg);
+            *OPTIONS[i].number = number(optarg);
         }
     }
 }

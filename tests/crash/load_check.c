@@ -86,9 +86,10 @@ static bool read_acked(struct comparison *c)
         return false;
     }
     while (fgets(line, sizeof line, file) != NULL && strchr(line, '\n') != NULL) {
-        uint64_t id;
+        char *rest;
         int64_t offset;
-        if (sscanf(line, "%" SCNx64 " %" SCNd64, &id, &offset) != 2) {
+        uint64_t id = strtoull(line, &rest, 16);
+        if (rest != line + LOAD_ID_DIGITS || !text_to_i64(text_trim(text_of(rest)), &offset)) {
             fprintf(stderr, "crash_load: not a line of an acknowledgement log: %s", line);
             return false;
         }

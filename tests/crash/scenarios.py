@@ -1,4 +1,4 @@
-"""What a broker must survive. Each scenario is a function of a test; its docstring is what it shows.
+"""What a broker must survive. A scenario is a function of a test; its docstring is what it shows.
 
 A scenario counts every fault that it saw fire with `test.fired(...)`; one that fired none has shown
 nothing and fails. It raises Skipped where the machine does not allow it, Failed or Lost otherwise.
@@ -101,11 +101,11 @@ def cut(test, disk, broker):
     test.fired("power cut")
 
 
-# ---- the last write ------------------------------------------------------------------------------
+# ---- the last write ----------------------------------------------------------------------------
 
 
 def write_two_parts(test):
-    """A directory, killed, whose last group holds records that nobody is asked for, and the load."""
+    """A killed directory; its last group holds a record that the load does not count."""
     broker = test.broker(test.directory("data"), SMALL)
     load = test.load(broker)
     last = test.load(broker, topic="last", partitions=1)
@@ -165,7 +165,7 @@ def journal_cut(test):
 
 
 def journal_torn(test):
-    """Of the last group only some sectors of 512 bytes reached the disk, the others are as before."""
+    """Only some sectors of 512 bytes of the last group reached the disk."""
 
     def pieces(group):
         sectors = -(-group.size // 512)
@@ -269,7 +269,7 @@ def failing_calls(test, calls, rounds):
 
 
 def write_error(test):
-    """A write fails with EIO: the directory goes offline, a restart has every acknowledged record."""
+    """A write fails with EIO: nothing more is acknowledged until a restart."""
     failing_calls(test, trace.WRITES, 2)
 
 
@@ -320,11 +320,11 @@ def crash_at_change(test):
             load.trim(test.random.randrange(1000))
 
 
-# ---- a full disk, and flags ------------------------------------------------------------------------
+# ---- a full disk, and flags ----------------------------------------------------------------------
 
 
 def disk_full(test):
-    """No space: produce is refused with an error, reads go on, and it recovers when there is room."""
+    """No space: produce is refused, reads go on, and it recovers when there is room."""
     with Disk(test.work, 256) as disk:
         broker = test.broker(disk.path + "/data", SMALL)
         probe = test.load(broker, topic="probe", partitions=1)

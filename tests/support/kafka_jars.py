@@ -12,7 +12,7 @@ import tempfile
 VERSION = "4.4.0"
 ARTIFACTS = ("kafka-tools", "kafka_2.13")
 
-POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+POM = """<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>chronik</groupId><artifactId>kafka-jars</artifactId><version>1</version>
   <dependencies>{dependencies}</dependencies>

@@ -108,16 +108,20 @@ bool checkpoint_next(struct checkpoint_reader *reader, struct text *ret_fields);
 /* Begins a file of `n` entries; the caller appends one line for each. */
 void checkpoint_begin(struct buf *out, size_t n);
 
-/* Entries of the three files that say one offset of each partition. Reading checks the numbers:
- * false at the end; open with offset_checkpoint_open(). */
+/* An entry of the three files that say one offset of each partition. */
 struct offset_entry {
     struct text topic; /* a part of the file */
     int32_t partition;
     int64_t offset;
 };
 
+/* As checkpoint_open(), and checks the numbers too. */
 int offset_checkpoint_open(struct checkpoint_reader *reader, struct bytes file);
+
+/* The next entry; false at the end. */
 bool offset_checkpoint_next(struct checkpoint_reader *reader, struct offset_entry *ret_entry);
+
+/* Appends an entry's line. */
 void offset_checkpoint_put(struct buf *out, const struct offset_entry *entry);
 
 /* ---- single values ----------------------------------------------------------------------------*/

@@ -1,8 +1,8 @@
 """An ext4 file system in an image file whose power can be cut.
 
-The cut is ext4's shutdown ioctl without a flush of its journal: what was not synced is gone after the
-next mount, as after a power failure. Writing back random ranges of pages before the cut, from this
-process, makes what survives arbitrary: any page of any file may be on the disk or not.
+The cut is ext4's shutdown ioctl without a flush of its journal: what was not synced is gone after
+the next mount, as after a power failure. Writing back random ranges of pages before the cut, from
+this process, makes what survives arbitrary: any page of any file may be on the disk or not.
 """
 
 import ctypes
@@ -115,7 +115,7 @@ class Disk:
 
 
 class Scatter:
-    """Writes random ranges of the files below `path` back to the disk, in no order, until stopped."""
+    """Writes random ranges of the files below `path` back to the disk until stopped."""
 
     def __init__(self, path, seed):
         self.path = path

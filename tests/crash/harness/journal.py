@@ -1,4 +1,4 @@
-"""The groups of a journal, as docs/data-files.md has them: where the last write lies, to tear it."""
+"""The groups of a journal (docs/data-files.md): where the last write lies, to tear it."""
 
 import os
 import struct

@@ -17,7 +17,7 @@ CHANGES = ",".join((WRITES, SYNCS, NAMES, "ftruncate,fallocate"))
 
 
 class Fault:
-    """`what` is strace's word: "error=EIO", "signal=KILL", …; it is brought about at the n-th call."""
+    """`what` is strace's word, "error=EIO" or "signal=KILL"; it comes at the n-th of the calls."""
 
     def __init__(self, work, calls, what, nth):
         if shutil.which("strace") is None:

@@ -1,4 +1,4 @@
-"""One Produce request by hand, for the error code that a client library would hide behind retries."""
+"""One Produce request by hand: a client library would hide the error code behind retries."""
 
 import socket
 import struct
@@ -37,7 +37,8 @@ def _varint(n):
 
 def _batch(value):
     """A record batch of one record without a key."""
-    record = b"\0" + _varint(0) + _varint(0) + _varint(-1) + _varint(len(value)) + value + _varint(0)
+    record = b"\0" + _varint(0) + _varint(0) + _varint(-1)  # attributes, time, offset, no key
+    record += _varint(len(value)) + value + _varint(0)
     record = _varint(len(record)) + record
     now_ms = int(time.time() * 1000)
     body = struct.pack(">hiqqqhii", 0, 0, now_ms, now_ms, -1, -1, -1, 1) + record
