@@ -53,6 +53,7 @@ int codec_decompress(enum codec codec, struct bytes in, size_t max, struct codec
     buf_clear(&scratch->out);
     int rc = codecs[codec].decompress(in, max, scratch);
     if (rc == 0) {
+        buf_reserve(&scratch->out, 0); /* no bytes are still not a null */
         *ret_out = buf_bytes(&scratch->out);
     }
     return rc;
