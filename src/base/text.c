@@ -60,6 +60,17 @@ struct text text_cut(struct text *rest, char sep)
     return part;
 }
 
+struct text text_head(struct text t, size_t max)
+{
+    if (t.len > max) {
+        t.len = max;
+        while (t.len > 0 && ((uint8_t)t.data[t.len] & 0xc0) == 0x80) {
+            t.len--;
+        }
+    }
+    return t;
+}
+
 bool text_to_i64(struct text t, int64_t *ret_n)
 {
     bool negative = t.len > 0 && t.data[0] == '-';

@@ -223,6 +223,16 @@ static void crc_is_castagnoli(void **state)
     assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
 }
 
+static void text_is_cut_between_characters(void **state)
+{
+    (void)state;
+    assert_true(text_is(text_head(text_of("abc"), 3), "abc"));
+    assert_true(text_is(text_head(text_of("abc"), 2), "ab"));
+    assert_true(text_is(text_head(text_of("a\xc3\xa9"), 2), "a"));
+    assert_true(text_is(text_head(text_of("\xe2\x82\xac"), 2), ""));
+    assert_null(text_head(TEXT_NULL, 2).data);
+}
+
 static void text_parses_whole_numbers_only(void **state)
 {
     (void)state;
@@ -327,6 +337,7 @@ int main(void)
         cmocka_unit_test(uuids_print_as_kafka_prints_them),
         cmocka_unit_test(crc_is_castagnoli),
         cmocka_unit_test(text_parses_whole_numbers_only),
+        cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(messages_are_filtered_and_cleaned),
         cmocka_unit_test(metrics_render_in_the_text_format),
         cmocka_unit_test(states_move_along_the_table),

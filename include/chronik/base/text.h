@@ -40,6 +40,9 @@ struct text text_trim(struct text t);
  * `*rest` becomes null when nothing is left. */
 struct text text_cut(struct text *rest, char sep);
 
+/* The beginning of it, at most `max` bytes, and no half of a character (in UTF-8). */
+struct text text_head(struct text t, size_t max);
+
 /* A whole decimal number that fits, with an optional sign and nothing around it; else false. */
 bool text_to_i64(struct text t, int64_t *ret_n);
 
