@@ -56,7 +56,8 @@ static struct text join(struct properties *p, struct arena *arena, struct text l
         line = p->rest.len > 0 ? skip_blanks(next_line(p)) : text_of("");
     }
     buf_put(&joined, line.data, line.len);
-    line = arena_text(arena, text_part((char *)joined.data, joined.len));
+    line = joined.len > 0 ? arena_text(arena, text_part((char *)joined.data, joined.len))
+                          : text_of("");
     buf_release(&joined);
     return line;
 }

@@ -42,6 +42,7 @@ static void a_backslash_joins_lines(void **state)
     expect("a=1,\\\n   2,\\\r\n\t3\nb=4", "1:[a][1,2,3]4:[b][4]");
     expect("a=1\\\\\nb=2", "1:[a][1\\]2:[b][2]");
     expect("a=1\\", "1:[a][1]");
+    expect("\\", "1:[][]");
 }
 
 static void escapes_are_undone(void **state)
