@@ -12,7 +12,7 @@ BUILD_PACKAGES=(
     libmicrohttpd-dev libssl-dev libcmocka-dev librdkafka-dev
 )
 RUN_PACKAGES=(kcat)
-TEST_PACKAGES=(kcat python3-kafka python3-lz4 python3-snappy python3-zstandard)
+TEST_PACKAGES=(kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace)
 
 RAFT_MIN=0.22.1
 
