@@ -41,7 +41,7 @@ static size_t left(const struct decoder *d)
     return (size_t)(d->end - d->at);
 }
 
-static bool get_varint(struct decoder *d, const char *field, uint32_t *ret_n)
+static inline bool get_varint(struct decoder *d, const char *field, uint32_t *ret_n)
 {
     if (d->at < d->end && *d->at < 0x80) {
         *ret_n = *d->at++;
@@ -85,77 +85,18 @@ static bool get_length(struct decoder *d, const struct wire_field *f, uint8_t ki
 }
 
 /* A string, bytes or records: a view. */
-static bool get_view(struct decoder *d, const struct wire_field *f, uint8_t kind,
-                     struct bytes *ret_view)
+static bool get_view(struct decoder *d, const struct wire_field *f, uint8_t kind, void *to)
 {
     int64_t len;
     if (!get_length(d, f, kind, &len)) {
         return false;
     }
-    if (len < 0) {
-        *ret_view = (struct bytes){ .data = NULL };
-        return true;
-    }
-    if ((uint64_t)len > left(d)) {
+    if (len > (int64_t)left(d)) {
         return fail(d, WIRE_SHORT, f->name);
     }
-    *ret_view = bytes_of(d->at, (size_t)len);
-    d->at += len;
-    return true;
-}
+    struct bytes view = { .data = len < 0 ? NULL : d->at, .len = len < 0 ? 0 : (size_t)len };
+    d->at += view.len;
 
-static bool get_number(struct decoder *d, const struct wire_field *f, uint8_t kind, void *to)
-{
-    uint64_t bits;
-    size_t size = kind_wire_size[kind];
-    if (left(d) < size) {
-        return fail(d, WIRE_SHORT, f->name);
-    }
-    switch (kind) {
-    case WIRE_BOOL:
-        *(bool *)to = *d->at != 0;
-        break;
-    case WIRE_INT8:
-        *(int8_t *)to = (int8_t)*d->at;
-        break;
-    case WIRE_INT16:
-    case WIRE_UINT16:
-        *(uint16_t *)to = load_be16(d->at);
-        break;
-    case WIRE_INT32:
-    case WIRE_UINT32:
-        *(uint32_t *)to = load_be32(d->at);
-        break;
-    case WIRE_INT64:
-        *(uint64_t *)to = load_be64(d->at);
-        break;
-    case WIRE_FLOAT64:
-        bits = load_be64(d->at);
-        memcpy(to, &bits, sizeof bits);
-        break;
-    default:
-        memcpy(to, d->at, sizeof(struct uuid));
-        break;
-    }
-    d->at += size;
-    return true;
-}
-
-static bool get_struct(struct decoder *d, const struct wire_struct *s, void *out);
-
-/* One value of a kind that is no array: of a field, or an element of an array. */
-static bool get_value(struct decoder *d, const struct wire_field *f, uint8_t kind, void *to)
-{
-    struct bytes view;
-    if (kind < WIRE_STRING) {
-        return get_number(d, f, kind, to);
-    }
-    if (kind == WIRE_STRUCT) {
-        return get_struct(d, f->of, to);
-    }
-    if (!get_view(d, f, kind, &view)) {
-        return false;
-    }
     if (kind == WIRE_STRING) {
         *(struct text *)to = text_part((const char *)view.data, view.len);
     } else if (kind == WIRE_BYTES) {
@@ -164,6 +105,64 @@ static bool get_value(struct decoder *d, const struct wire_field *f, uint8_t kin
         *(struct records *)to = (struct records){ .view = view };
     }
     return true;
+}
+
+/* A value of fixed size: where it is, or NULL when fewer bytes are left. */
+static inline const uint8_t *take(struct decoder *d, const struct wire_field *f, size_t size)
+{
+    if (left(d) < size) {
+        fail(d, WIRE_SHORT, f->name);
+        return NULL;
+    }
+    d->at += size;
+    return d->at - size;
+}
+
+static inline bool get_number(struct decoder *d, const struct wire_field *f, uint8_t kind, void *to)
+{
+    uint64_t bits;
+    const uint8_t *at = take(d, f, kind_wire_size[kind]);
+    if (at == NULL) {
+        return false;
+    }
+    switch (kind) {
+    case WIRE_BOOL:
+        *(bool *)to = *at != 0;
+        break;
+    case WIRE_INT8:
+        *(int8_t *)to = (int8_t)*at;
+        break;
+    case WIRE_INT16:
+    case WIRE_UINT16:
+        *(uint16_t *)to = load_be16(at);
+        break;
+    case WIRE_INT32:
+    case WIRE_UINT32:
+        *(uint32_t *)to = load_be32(at);
+        break;
+    case WIRE_INT64:
+        *(uint64_t *)to = load_be64(at);
+        break;
+    case WIRE_FLOAT64:
+        bits = load_be64(at);
+        memcpy(to, &bits, sizeof bits);
+        break;
+    default:
+        memcpy(to, at, sizeof(struct uuid));
+        break;
+    }
+    return true;
+}
+
+static bool get_struct(struct decoder *d, const struct wire_struct *s, void *out);
+
+/* One value of a kind that is no array: of a field, or an element of an array. */
+static bool get_value(struct decoder *d, const struct wire_field *f, uint8_t kind, void *to)
+{
+    if (kind < WIRE_STRING) {
+        return get_number(d, f, kind, to);
+    }
+    return kind == WIRE_STRUCT ? get_struct(d, f->of, to) : get_view(d, f, kind, to);
 }
 
 static bool get_array(struct decoder *d, const struct wire_field *f, void *to, int32_t *ret_n)

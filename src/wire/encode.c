@@ -17,47 +17,34 @@ struct encoder {
 
 /* ---- sizes ------------------------------------------------------------------------------------*/
 
-/* A string, bytes, records or an array, reduced to what its length field needs. */
-struct extent {
-    bool null;
-    size_t len; /* bytes, or elements */
-};
-
-static struct extent extent_of(uint8_t kind, const void *at)
-{
-    const struct text *text = at;
-    const struct bytes *bytes = at;
-    const struct records *records = at;
-    if (kind == WIRE_STRING) {
-        return (struct extent){ .null = text->data == NULL, .len = text->len };
-    }
-    if (kind == WIRE_RECORDS && records->chain != NULL) {
-        return (struct extent){ .len = records->chain->len };
-    }
-    return (struct extent){ .null = bytes->data == NULL, .len = bytes->len };
-}
-
-static size_t size_length(bool flexible, uint8_t kind, struct extent x)
-{
-    if (flexible) {
-        return varint_len_u64(x.null ? 0 : x.len + 1);
-    }
-    return kind == WIRE_STRING ? 2 : 4;
-}
-
 static size_t size_struct(const struct wire_struct *s, int16_t version, const void *in);
 
 /* Tagged fields occur in flexible versions only: so do these sizes. */
 static size_t size_value(const struct wire_field *f, uint8_t kind, int16_t version, const void *at)
 {
+    const struct text *text = at;
+    const struct bytes *bytes = at;
+    const struct records *records = at;
+    bool null;
+    size_t len;
+
     if (kind < WIRE_STRING) {
         return kind_wire_size[kind];
     }
     if (kind == WIRE_STRUCT) {
         return size_struct(f->of, version, at);
     }
-    struct extent x = extent_of(kind, at);
-    return size_length(true, kind, x) + x.len;
+    if (kind == WIRE_STRING) {
+        null = text->data == NULL;
+        len = text->len;
+    } else if (kind == WIRE_RECORDS && records->chain != NULL) {
+        null = false;
+        len = records->chain->len;
+    } else {
+        null = bytes->data == NULL;
+        len = bytes->len;
+    }
+    return varint_len_u64(null ? 0 : len + 1) + len;
 }
 
 static size_t size_field(const struct wire_field *f, int16_t version, const void *in)
@@ -112,19 +99,23 @@ static void commit(struct encoder *e)
     e->start = e->at = e->end = NULL;
 }
 
-/* Room for `len` bytes, counted as written. */
-static uint8_t *put(struct encoder *e, size_t len)
+static void more_room(struct encoder *e, size_t len)
 {
-    if (len > (size_t)(e->end - e->at)) {
-        commit(e);
-        e->start = e->at = chain_room(e->out, len, &e->end);
-    }
-    uint8_t *at = e->at;
-    e->at += len;
-    return at;
+    commit(e);
+    e->start = e->at = chain_room(e->out, len, &e->end);
 }
 
-static void put_varint(struct encoder *e, uint64_t n)
+/* Room for `len` bytes, counted as written. */
+static inline uint8_t *put(struct encoder *e, size_t len)
+{
+    if (len > (size_t)(e->end - e->at)) {
+        more_room(e, len);
+    }
+    e->at += len;
+    return e->at - len;
+}
+
+static inline void put_varint(struct encoder *e, uint64_t n)
 {
     if (n < 0x80) {
         *put(e, 1) = (uint8_t)n;
@@ -133,16 +124,17 @@ static void put_varint(struct encoder *e, uint64_t n)
     }
 }
 
-static void put_length(struct encoder *e, const struct wire_field *f, uint8_t kind, struct extent x)
+static void put_length(struct encoder *e, const struct wire_field *f, uint8_t kind, bool null,
+                       size_t len)
 {
-    check(x.len <= (kind == WIRE_STRING ? INT16_MAX : INT32_MAX - 1));
-    check(!x.null || field_can_be_null(f, e->version));
+    check(len <= (kind == WIRE_STRING ? INT16_MAX : INT32_MAX - 1));
+    check(!null || field_can_be_null(f, e->version));
     if (e->flexible) {
-        put_varint(e, x.null ? 0 : x.len + 1);
+        put_varint(e, null ? 0 : len + 1);
     } else if (kind == WIRE_STRING) {
-        store_be16(put(e, 2), (uint16_t)(x.null ? -1 : (int)x.len));
+        store_be16(put(e, 2), (uint16_t)(null ? -1 : (int)len));
     } else {
-        store_be32(put(e, 4), (uint32_t)(x.null ? -1 : (int)x.len));
+        store_be32(put(e, 4), (uint32_t)(null ? -1 : (int)len));
     }
 }
 
@@ -153,45 +145,16 @@ static void put_bytes(struct encoder *e, const void *data, size_t len)
     }
 }
 
-static void put_records(struct encoder *e, const struct records *records)
+static void put_records(struct encoder *e, const struct wire_field *f,
+                        const struct records *records)
 {
     if (records->chain == NULL) {
+        put_length(e, f, WIRE_RECORDS, records->view.data == NULL, records->view.len);
         put_bytes(e, records->view.data, records->view.len);
     } else {
+        put_length(e, f, WIRE_RECORDS, false, records->chain->len);
         commit(e);
         chain_append(e->out, records->chain);
-    }
-}
-
-static void put_number(struct encoder *e, uint8_t kind, const void *at)
-{
-    uint8_t *to = put(e, kind_wire_size[kind]);
-    uint64_t bits;
-    switch (kind) {
-    case WIRE_BOOL:
-        *to = *(const bool *)at;
-        break;
-    case WIRE_INT8:
-        *to = *(const uint8_t *)at;
-        break;
-    case WIRE_INT16:
-    case WIRE_UINT16:
-        store_be16(to, *(const uint16_t *)at);
-        break;
-    case WIRE_INT32:
-    case WIRE_UINT32:
-        store_be32(to, *(const uint32_t *)at);
-        break;
-    case WIRE_INT64:
-        store_be64(to, *(const uint64_t *)at);
-        break;
-    case WIRE_FLOAT64:
-        memcpy(&bits, at, sizeof bits);
-        store_be64(to, bits);
-        break;
-    default:
-        memcpy(to, at, sizeof(struct uuid));
-        break;
     }
 }
 
@@ -200,30 +163,56 @@ static void put_struct(struct encoder *e, const struct wire_struct *s, const voi
 /* One value of a kind that is no array: of a field, or an element of an array. */
 static void put_value(struct encoder *e, const struct wire_field *f, uint8_t kind, const void *at)
 {
-    if (kind < WIRE_STRING) {
-        put_number(e, kind, at);
-        return;
-    }
-    if (kind == WIRE_STRUCT) {
-        put_struct(e, f->of, at);
-        return;
-    }
-    put_length(e, f, kind, extent_of(kind, at));
-    if (kind == WIRE_STRING) {
-        const struct text *text = at;
+    const struct text *text = at;
+    const struct bytes *bytes = at;
+    uint64_t bits;
+
+    switch (kind) {
+    case WIRE_BOOL:
+        *put(e, 1) = *(const bool *)at;
+        break;
+    case WIRE_INT8:
+        *put(e, 1) = *(const uint8_t *)at;
+        break;
+    case WIRE_INT16:
+    case WIRE_UINT16:
+        store_be16(put(e, 2), *(const uint16_t *)at);
+        break;
+    case WIRE_INT32:
+    case WIRE_UINT32:
+        store_be32(put(e, 4), *(const uint32_t *)at);
+        break;
+    case WIRE_INT64:
+        store_be64(put(e, 8), *(const uint64_t *)at);
+        break;
+    case WIRE_FLOAT64:
+        memcpy(&bits, at, sizeof bits);
+        store_be64(put(e, 8), bits);
+        break;
+    case WIRE_UUID:
+        memcpy(put(e, sizeof(struct uuid)), at, sizeof(struct uuid));
+        break;
+    case WIRE_STRING:
+        put_length(e, f, kind, text->data == NULL, text->len);
         put_bytes(e, text->data, text->len);
-    } else if (kind == WIRE_BYTES) {
-        const struct bytes *bytes = at;
+        break;
+    case WIRE_BYTES:
+        put_length(e, f, kind, bytes->data == NULL, bytes->len);
         put_bytes(e, bytes->data, bytes->len);
-    } else {
-        put_records(e, at);
+        break;
+    case WIRE_RECORDS:
+        put_records(e, f, at);
+        break;
+    default:
+        put_struct(e, f->of, at);
+        break;
     }
 }
 
 static void put_array(struct encoder *e, const struct wire_field *f, const uint8_t *at, int32_t n)
 {
     size_t step = element_size(f);
-    put_length(e, f, WIRE_ARRAY, (struct extent){ .null = n < 0, .len = n < 0 ? 0 : (size_t)n });
+    put_length(e, f, WIRE_ARRAY, n < 0, n < 0 ? 0 : (size_t)n);
     for (; n > 0; n--, at += step) {
         put_value(e, f, f->element, at);
     }

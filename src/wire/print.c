@@ -1,7 +1,8 @@
 /* Messages as one line of text, for people who debug.
  *
- * What is long is cut (the number of bytes or elements is told), text is escaped so that nobody's
- * client id can forge a log line, and secret fields are never shown. */
+ * Tagged fields show only where they are sent. What is long is cut (the number of bytes or elements
+ * is told), text is escaped so that nobody's client id can forge a log line, and secret fields are
+ * never shown. */
 #include <chronik/wire/codec.h>
 #include <chronik/wire/error.h>
 
@@ -140,7 +141,8 @@ void wire_print(const struct wire_struct *s, int16_t version, const void *in, st
     buf_put_u8(to, '{');
     for (unsigned i = 0; i < s->n_fields; i++) {
         const struct wire_field *f = &s->fields[i];
-        if (field_in(f, version)) {
+        bool sent = f->tag < 0 || !field_is_default(s, f, in);
+        if (field_in(f, version) && sent) {
             buf_printf(to, "%s%s=", comma, f->name);
             print_field(f, version, in, to);
             comma = ", ";
