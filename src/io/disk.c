@@ -2,8 +2,8 @@
  *
  * A request becomes a `disk_op`, which goes to the ring, or, where there is no ring or the kernel's
  * ring does not know the operation, to a pool thread that runs the blocking call of io/file.h.
- * Either way disk_complete() is called in the events step. Requests on durable files go ahead of
- * all others: in both backends they are a class of their own. */
+ * Either way disk_complete() is called in the events step. In both backends requests on durable
+ * files have a lane of their own: they wait for nothing else. */
 #include "disk_op.h"
 
 /* ---- on a pool thread -------------------------------------------------------------------------*/
@@ -65,10 +65,10 @@ static int64_t run_sync_dir(struct disk_op *op)
 }
 
 static int64_t (*const RUN[DISK_KINDS])(struct disk_op *op) = {
-    [DISK_OPEN] = run_open,         [DISK_CLOSE] = run_close,   [DISK_READ] = run_read,
-    [DISK_WRITE] = run_write,       [DISK_SYNC] = run_sync,     [DISK_TRUNCATE] = run_truncate,
-    [DISK_RENAME] = run_rename,     [DISK_UNLINK] = run_unlink, [DISK_MKDIR] = run_mkdir,
-    [DISK_RMDIR] = run_rmdir,       [DISK_SYNC_DIR] = run_sync_dir,
+    [DISK_OPEN] = run_open,     [DISK_CLOSE] = run_close,       [DISK_READ] = run_read,
+    [DISK_WRITE] = run_write,   [DISK_SYNC] = run_sync,         [DISK_TRUNCATE] = run_truncate,
+    [DISK_RENAME] = run_rename, [DISK_UNLINK] = run_unlink,     [DISK_MKDIR] = run_mkdir,
+    [DISK_RMDIR] = run_rmdir,   [DISK_SYNC_DIR] = run_sync_dir,
 };
 
 static void run_on_thread(struct work *work)
@@ -99,9 +99,9 @@ static struct disk_op *new_op(enum disk_kind kind, struct disk_request *req, dis
 static void start(struct loop *loop, struct disk_op *op)
 {
     bool durable = op->file != NULL ? op->file->durable : (op->flags & FILE_DURABLE) != 0;
-    op->work.class = durable ? POOL_DURABLE : POOL_DISK;
+    op->work.lane = durable ? LANE_DURABLE : LANE_DISK;
     if (loop->ring == NULL || !ring_start(loop->ring, op)) {
-        pool_start(loop, &op->work, op->work.class, run_on_thread, ran_on_thread);
+        pool_start(loop, &op->work, op->work.lane, run_on_thread, ran_on_thread);
     }
 }
 

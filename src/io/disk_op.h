@@ -22,7 +22,7 @@ enum disk_kind {
 };
 
 struct disk_op {
-    struct work work; /* its place in the queue of its class, in either backend */
+    struct work work; /* its place in the queue of its lane, in either backend */
     enum disk_kind kind;
     struct disk_request *req; /* NULL: nobody waits for it (closing) */
     int64_t result;

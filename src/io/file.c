@@ -87,8 +87,8 @@ bool file_is_direct(const struct file *file)
 /* ---- transfers --------------------------------------------------------------------------------*/
 
 enum {
-    PIECES_MAX = IOV_MAX,  /* per call */
-    PIECE_MAX = 1 << 30,   /* bytes of one piece per call; the kernel takes less than 2 GiB */
+    PIECES_MAX = IOV_MAX, /* per call */
+    PIECE_MAX = 1 << 30,  /* bytes of one piece per call; the kernel takes less than 2 GiB */
 };
 
 void transfer_start(struct transfer *t, const struct iovec *iov, unsigned n, uint64_t at)

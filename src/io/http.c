@@ -14,10 +14,11 @@
 #include <microhttpd.h>
 #include <unistd.h>
 
-enum {
-    CONNECTIONS_MAX = 64,
-    IDLE_S = 10,
-    CONNECTION_MEMORY = 16 * 1024, /* bytes for a request's line and headers */
+static const struct MHD_OptionItem OPTIONS[] = {
+    { MHD_OPTION_CONNECTION_LIMIT, 64, NULL },
+    { MHD_OPTION_CONNECTION_TIMEOUT, 10, NULL },             /* seconds */
+    { MHD_OPTION_CONNECTION_MEMORY_LIMIT, 16 * 1024, NULL }, /* bytes for line and headers */
+    { MHD_OPTION_END, 0, NULL },
 };
 
 struct http_server {
@@ -122,11 +123,8 @@ int http_open(struct loop *loop, const char *host, uint16_t port, http_handle *h
         free(server);
         return err;
     }
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, asked, server,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+                                      asked, server, MHD_OPTION_ARRAY, OPTIONS, MHD_OPTION_END);
     if (server->daemon == NULL) {
         listener_close(server->listener);
         free(server);

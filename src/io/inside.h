@@ -13,26 +13,26 @@ struct ring;
 
 /* ---- the thread pool --------------------------------------------------------------------------*/
 
-/* Work for the pool's threads, by class. Each class has a cap on the threads it may hold, so that
- * jobs never hold up disk requests, and neither ever holds up a durable write. */
-enum pool_class { POOL_JOB, POOL_DISK, POOL_DURABLE, POOL_CLASSES };
+/* Work for the pool's threads goes in lanes. Each has a cap on the threads it may hold, so that jobs
+ * never hold up disk requests, and neither ever holds up a durable write. */
+enum lane { LANE_JOB, LANE_DISK, LANE_DURABLE, LANES };
 
 struct work {
-    struct list link; /* waiting for its class to have a thread */
+    struct list link; /* waiting for its lane to have a thread */
     uv_work_t uv;
     struct loop *loop;
-    enum pool_class class;
+    enum lane lane;
     void (*run)(struct work *work);  /* on a pool thread */
     void (*done)(struct work *work); /* on the loop, in the events step */
 };
 
 struct pool {
-    unsigned running[POOL_CLASSES];
-    struct list waiting[POOL_CLASSES];
+    unsigned running[LANES];
+    struct list waiting[LANES];
 };
 
 void pool_init(struct pool *pool);
-void pool_start(struct loop *loop, struct work *work, enum pool_class class,
+void pool_start(struct loop *loop, struct work *work, enum lane lane,
                 void (*run)(struct work *work), void (*done)(struct work *work));
 
 /* ---- the loop ---------------------------------------------------------------------------------*/

@@ -29,5 +29,5 @@ void job_start(struct loop *loop, struct job *job, void (*job_run)(struct job *j
     holder->job = job;
     job->run = job_run;
     job->done = job_done;
-    pool_start(loop, &holder->work, POOL_JOB, run, done);
+    pool_start(loop, &holder->work, LANE_JOB, run, done);
 }

@@ -42,8 +42,8 @@ struct stream {
     struct loop_task flush;
     struct net_address peer, local;
     int fd;
-    int error;      /* for `closed` */
-    unsigned state; /* enum stream_state */
+    int error;        /* for `closed` */
+    unsigned state;   /* enum stream_state */
     uint8_t interest; /* events that are polled for */
     bool polled, paused;
     bool peer_ended; /* noticed while paused */

@@ -25,15 +25,15 @@ enum {
     RING_WORKERS = 64,  /* kernel threads for what blocks; they exist only while needed */
 };
 
-/* Requests in flight, by class. The rest of the workers is for durable writes. */
-static const unsigned CAPS[POOL_CLASSES] = { [POOL_DISK] = 48, [POOL_DURABLE] = 128 };
+/* Requests in flight, by lane. The rest of the workers is for durable writes. */
+static const unsigned CAPS[LANES] = { [LANE_DISK] = 48, [LANE_DURABLE] = 128 };
 
 struct ring {
     struct io_uring uring;
     uv_poll_t poll;
     struct timer retry;
-    unsigned running[POOL_CLASSES];
-    struct list waiting[POOL_CLASSES];
+    unsigned running[LANES];
+    struct list waiting[LANES];
     uint32_t kinds; /* bit set of what this kernel's ring can do */
 };
 
@@ -179,11 +179,11 @@ static void add_entry(struct ring *ring, struct disk_op *op)
     io_uring_sqe_set_data(sqe, op);
 }
 
-static void let_in(struct ring *ring, enum pool_class class)
+static void let_in(struct ring *ring, enum lane lane)
 {
-    while (ring->running[class] < CAPS[class] && !list_empty(&ring->waiting[class])) {
-        struct list *link = list_pop_front(&ring->waiting[class]);
-        ring->running[class]++;
+    while (ring->running[lane] < CAPS[lane] && !list_empty(&ring->waiting[lane])) {
+        struct list *link = list_pop_front(&ring->waiting[lane]);
+        ring->running[lane]++;
         add_entry(ring, container_of(link, struct disk_op, work.link));
     }
 }
@@ -193,8 +193,8 @@ bool ring_start(struct ring *ring, struct disk_op *op)
     if ((ring->kinds & (UINT32_C(1) << op->kind)) == 0) {
         return false;
     }
-    list_push_back(&ring->waiting[op->work.class], &op->work.link);
-    let_in(ring, op->work.class);
+    list_push_back(&ring->waiting[op->work.lane], &op->work.link);
+    let_in(ring, op->work.lane);
     return true;
 }
 
@@ -207,21 +207,20 @@ static void handle(struct ring *ring, struct disk_op *op, int res)
         add_entry(ring, op);
         return;
     }
-    enum pool_class class = op->work.class;
-    ring->running[class]--;
-    let_in(ring, class);
+    enum lane lane = op->work.lane;
+    ring->running[lane]--;
+    let_in(ring, lane);
     disk_complete(op);
 }
 
 static void drain(struct ring *ring)
 {
-    struct io_uring_cqe *cqe;
-    unsigned head, n = 0;
-    io_uring_for_each_cqe (&ring->uring, head, cqe) {
-        handle(ring, io_uring_cqe_get_data(cqe), cqe->res);
-        n++;
+    for (struct io_uring_cqe *cqe; io_uring_peek_cqe(&ring->uring, &cqe) == 0;) {
+        struct disk_op *op = io_uring_cqe_get_data(cqe);
+        int res = cqe->res;
+        io_uring_cqe_seen(&ring->uring, cqe);
+        handle(ring, op, res);
     }
-    io_uring_cq_advance(&ring->uring, n);
 }
 
 static void polled(uv_poll_t *poll, int status, int events)
@@ -296,8 +295,8 @@ int ring_open(struct loop *loop)
     /* Refused by old kernels: then they have as many workers as they like. */
     io_uring_register_iowq_max_workers(&ring->uring, (unsigned[]){ RING_WORKERS, 0 });
 
-    for (unsigned class = 0; class < POOL_CLASSES; class++) {
-        list_init(&ring->waiting[class]);
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        list_init(&ring->waiting[lane]);
     }
     timer_init(&ring->retry, loop, retry);
     check(uv_poll_init(&loop->uv, &ring->poll, ring->uring.ring_fd) == 0);
@@ -314,7 +313,7 @@ static void free_ring(uv_handle_t *poll)
 void ring_close(struct loop *loop)
 {
     struct ring *ring = loop->ring;
-    while (ring->running[POOL_DISK] + ring->running[POOL_DURABLE] > 0) {
+    while (ring->running[LANE_DISK] + ring->running[LANE_DURABLE] > 0) {
         io_uring_submit_and_wait(&ring->uring, 1); /* files that are still closing */
         drain(ring);
     }

@@ -311,7 +311,11 @@ static void a_request_may_be_used_again_when_done(void **state)
     assert_int_equal(AWAIT(c, disk_open, path, FILE_WRITE | FILE_CREATE, &file), 0);
     wait_for(&c->wait, c->loop, 1);
     struct repeated r = {
-        .loop = c->loop, .file = file, .iov = { "abc", 3 }, .left = 200, .wait = &c->wait,
+        .loop = c->loop,
+        .file = file,
+        .iov = { "abc", 3 },
+        .left = 200,
+        .wait = &c->wait,
     };
     disk_write(c->loop, &r.req, file, &r.iov, 1, 3 * r.left, repeat);
     loop_run(c->loop);
@@ -352,7 +356,8 @@ static void closing_gives_every_descriptor_back(void **state)
 
 /* ---- durable files ----------------------------------------------------------------------------*/
 
-static const unsigned DURABLE = FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE | FILE_DURABLE;
+static const unsigned DURABLE =
+    FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE | FILE_DURABLE;
 
 static void a_durable_file_is_written_and_read_in_blocks(void **state)
 {
@@ -479,7 +484,10 @@ static const struct {
     const char *name;
     CMUnitTestFunction run;
 } TESTS[] = {
-#define TEST(name) { #name, name }
+#define TEST(name)                                                                                 \
+    {                                                                                              \
+#name, name                                                                                \
+    }
     TEST(what_is_written_is_read_back),
     TEST(names_change_and_go),
     TEST(errors_say_what_happened),
@@ -502,7 +510,8 @@ int main(void)
     for (unsigned i = 0; i < countof(tests); i++) {
         bool first = i < countof(TESTS);
         tests[i] = (struct CMUnitTest){
-            .name = mem_sprintf("%s_%s", TESTS[i % countof(TESTS)].name, first ? "uring" : "threads"),
+            .name =
+                mem_sprintf("%s_%s", TESTS[i % countof(TESTS)].name, first ? "uring" : "threads"),
             .test_func = TESTS[i % countof(TESTS)].run,
             .setup_func = set_up,
             .teardown_func = tear_down,

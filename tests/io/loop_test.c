@@ -3,7 +3,12 @@
 
 #include <chronik/io/timer.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 /* A task that notes its letter, then defers another one. */
@@ -250,6 +255,52 @@ static void the_backend_is_what_was_asked_for(void **state)
     loop_free(NULL);
 }
 
+/* What a container's profile does: the system call fails. In a process of its own, since there is
+ * no way back. */
+static int refuse_io_uring(int err)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { .len = countof(code), .filter = code };
+    struct loop *loop;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+        return 77;
+    }
+    if (loop_new(LOOP_URING, &loop) != -err) {
+        return 1;
+    }
+    if (loop_new(LOOP_AUTO, &loop) != 0 || loop_backend(loop) != LOOP_THREADS) {
+        return 2;
+    }
+    loop_free(loop);
+    return 0;
+}
+
+static void where_io_uring_is_refused_there_are_threads(void **state)
+{
+    (void)state;
+    const int errors[] = { EPERM, ENOSYS, ENOMEM };
+    for (unsigned i = 0; i < countof(errors); i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            _exit(refuse_io_uring(errors[i]));
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77) {
+            print_message("system calls cannot be filtered here\n");
+            skip();
+        }
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +313,7 @@ int main(void)
         cmocka_unit_test(signals_arrive_as_events),
         cmocka_unit_test(an_idle_loop_sleeps),
         cmocka_unit_test(the_backend_is_what_was_asked_for),
+        cmocka_unit_test(where_io_uring_is_refused_there_are_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

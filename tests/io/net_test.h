@@ -16,12 +16,12 @@ struct end {
     struct buf got;
     unsigned opened, drained, closed;
     int error;
-    bool echo;           /* sends back what it gets */
-    bool forget;         /* only counts the bytes */
-    size_t want;         /* stops the loop when that many bytes are there */
-    size_t n_got;        /* bytes */
+    bool echo;    /* sends back what it gets */
+    bool forget;  /* only counts the bytes */
+    size_t want;  /* stops the loop when that many bytes are there */
+    size_t n_got; /* bytes */
     bool close_on_open, close_on_data, flush_on_data, close_on_drained, pause_on_data;
-    uint8_t *room;       /* NULL: the loop's buffer */
+    uint8_t *room; /* NULL: the loop's buffer */
     size_t room_len;
 };
 
@@ -31,7 +31,7 @@ struct net {
     struct listener *listener;
     struct end server, client;
     unsigned accepted;
-    bool in_call;    /* of the interface: callbacks must not come now */
+    bool in_call; /* of the interface: callbacks must not come now */
     bool stop_on_accept;
 };
 
@@ -155,8 +155,8 @@ static inline struct net *net_new(void)
     struct net *net = mem_zalloc(sizeof *net);
     net->loop = new_loop();
     net->server.net = net->client.net = net;
-    assert_int_equal(
-        listener_open(net->loop, "127.0.0.1", 0, net_accepted, net, &net->listener), 0);
+    assert_int_equal(listener_open(net->loop, "127.0.0.1", 0, net_accepted, net, &net->listener),
+                     0);
     return net;
 }
 

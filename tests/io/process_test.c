@@ -23,8 +23,8 @@ static char *logged(bool json, bool journal, enum diag_level level, const char *
     if (journal) {
         struct stat st;
         assert_int_equal(fstat(STDERR_FILENO, &st), 0);
-        char *stream = mem_sprintf("%llu:%llu", (unsigned long long)st.st_dev,
-                                   (unsigned long long)st.st_ino);
+        char *stream =
+            mem_sprintf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
         setenv("JOURNAL_STREAM", stream, 1);
         free(stream);
     }
@@ -83,8 +83,8 @@ static void an_inherited_journal_variable_does_not_count(void **state)
 static void assert_json_message(const char *message, const char *escaped)
 {
     char *line = logged(true, false, DIAG_WARN, message);
-    char *expected = mem_sprintf("\",\"level\":\"WARN\",\"module\":\"raft\",\"message\":\"%s\"}\n",
-                                 escaped);
+    char *expected =
+        mem_sprintf("\",\"level\":\"WARN\",\"module\":\"raft\",\"message\":\"%s\"}\n", escaped);
     assert_memory_equal(line, "{\"time\":\"2", 10);
     assert_string_equal(strstr(line, "Z\"") + 1, expected);
     free(expected);
@@ -97,7 +97,7 @@ static void json_is_valid_whatever_clients_send(void **state)
     assert_json_message("a \"quoted\" \\ path", "a \\\"quoted\\\" \\\\ path");
     assert_json_message("Grüße €\xf0\x9f\x98\x80", "Grüße €\xf0\x9f\x98\x80");
     assert_json_message("\xff\xc3", "\\ufffd\\ufffd");
-    assert_json_message("\xc0\xaf", "\\ufffd\\ufffd");             /* overlong */
+    assert_json_message("\xc0\xaf", "\\ufffd\\ufffd");              /* overlong */
     assert_json_message("\xe0\x80\xaf.", "\\ufffd\\ufffd\\ufffd."); /* overlong */
     assert_json_message("\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd");   /* surrogate */
     assert_json_message("\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd");

@@ -2,7 +2,9 @@
  *
  * Requests gathered in a turn go to the kernel together, in one io_uring submission, or to the
  * thread pool where io_uring is refused. Reads and writes are whole: a short transfer is carried on
- * inside. Two requests on one file may complete in any order; whoever needs an order waits.
+ * inside. Two requests on one file may complete in any order; whoever needs an order waits. A limited
+ * number of requests is under way at a time, the rest follows in order; those on FILE_DURABLE files
+ * are counted apart and never wait for others.
  *
  * Memory: the request is embedded in whatever it belongs to and stays until `done`, as do buffers
  * and the array of iovecs; paths are copied. Close a file only when nothing is under way on it. */

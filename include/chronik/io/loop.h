@@ -22,7 +22,8 @@ enum loop_backend {
 };
 
 /* Creates a loop. 0, or -errno: with LOOP_URING what io_uring was refused with (-EPERM, -ENOSYS).
- * Must be called before anything starts threads: the pool takes its size from here. */
+ * Must be called before anything starts threads: the pool takes its size from here. The thread that
+ * creates a loop is the one that runs it. */
 int loop_new(enum loop_backend backend, struct loop **ret_loop);
 
 /* Everything opened on the loop has been closed, and the loop has run until idle. */
@@ -37,7 +38,7 @@ void loop_stop(struct loop *loop);
 /* What the disk requests of this loop go through: LOOP_URING or LOOP_THREADS. */
 enum loop_backend loop_backend(const struct loop *loop);
 
-/* Monotonic time, read when the events of this turn began, in nanoseconds. */
+/* Monotonic time in nanoseconds. It stands still during a turn; outside loop_run() it moves. */
 uint64_t loop_now_ns(const struct loop *loop);
 
 /* Monotonic time right now: for measuring within a turn. */
