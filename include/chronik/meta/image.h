@@ -4,6 +4,10 @@
  * command.api); image_apply() applies one entry: total, deterministic, without I/O. At equal Raft
  * index, the images of all nodes are equal, and so are their hashes. Nobody else changes an image.
  *
+ * Commands were decided by the controller on one image (chronik/meta/controller.h). An entry names
+ * that image by its `base`, and is applied to exactly that one: on any other its commands are refused
+ * as a whole, and decided anew. Besides, each command checks what must hold for it.
+ *
  * Pointers into an image stay valid until something is applied that concerns the object; whoever
  * waits keeps ids. Iteration is in an order that is the same on every node. */
 #ifndef CHRONIK_META_IMAGE_H
@@ -91,7 +95,7 @@ struct image_topic {
     struct image_partition *partitions;
     struct image_configs configs;
 
-    struct map_node by_name, by_id; /* private */
+    struct map_node by_id; /* private */
 };
 
 /* ---- the whole ----------------------------------------------------------------------------------*/
@@ -172,14 +176,15 @@ static inline bool image_has(const int32_t *ids, unsigned n, int32_t id)
 
 /* What became of one command. */
 struct apply_result {
-    enum kafka_error error; /* KAFKA_NONE: applied; else nothing was changed */
+    enum kafka_error error; /* KAFKA_NONE: applied. NOT_CONTROLLER: it was decided on another image
+                               than it met, ask again. Else refused. Nothing was changed then. */
     int64_t value;          /* broker epoch, first producer id; else 0 */
 };
 
 /* Who sent a command: results are reported by it, and a second copy of it changes nothing. Requests
  * of one life of one node are numbered; `open` is the lowest number that may still be repeated. */
 struct command_id {
-    int32_t node; /* -1: the controller itself; such commands are guarded by epochs alone */
+    int32_t node; /* -1: the controller itself */
     struct uuid incarnation;
     int64_t sequence, open;
 };
@@ -187,10 +192,15 @@ struct command_id {
 /* Called for each command of an entry, in order. */
 typedef void image_applied(void *arg, const struct command_id *id, struct apply_result result);
 
-/* Applies the entry at `index`. Total: an entry that cannot be decoded changes nothing but the index
- * and returns -EBADMSG, which is a bug or damage (every node sees the same). */
+/* Applies the entry at `index`; entries come in order, those without commands (empty) may be left
+ * out. Total: an entry that cannot be decoded changes nothing but the index and returns -EBADMSG,
+ * which is a bug or damage (every node sees the same); -ENOTSUP: a newer version wrote it, this node
+ * must not go on. */
 int image_apply(struct image *image, uint64_t index, struct bytes entry, image_applied *applied,
                 void *arg);
+
+/* What an entry that is decided now must name as its base. */
+uint64_t image_base(const struct image *image);
 
 /* Whether a command was applied already, and with what result. */
 bool image_find_result(const struct image *image, const struct command_id *id,
@@ -199,7 +209,8 @@ bool image_find_result(const struct image *image, const struct command_id *id,
 /* A hash of the whole state. */
 uint64_t image_hash(const struct image *image);
 
-/* The whole state as bytes, and back. -EBADMSG: not such a state; -ENOTSUP: of a newer version. */
+/* The whole state as bytes (appended), and back. -EBADMSG: not such a state; -ENOTSUP: of a newer
+ * version. */
 void image_encode(const struct image *image, struct buf *to);
 int image_decode(struct bytes from, struct image **ret_image);
 
