@@ -1,15 +1,14 @@
 /* Outgoing connections: resolve the name off the loop, then try its addresses one after the other.
  *
- * A numeric address needs no job. `opened` and `closed` come in later steps, never from inside
+ * A numeric address needs no thread. `opened` and `closed` come in later steps, never from inside
  * stream_connect(). Whoever wants a time limit closes the stream when it is over. */
 #include "net_inside.h"
 
-#include <chronik/io/job.h>
 #include <errno.h>
 #include <unistd.h>
 
 struct dial {
-    struct job job;
+    struct work work;
     struct stream *stream; /* NULL: given up while the name was being resolved */
     char *host;
     uint16_t port;
@@ -114,15 +113,15 @@ static void attempted(uv_poll_t *poll, int status, int events)
 
 /* ---- the name ---------------------------------------------------------------------------------*/
 
-static void resolve(struct job *job)
+static void resolve(struct work *work)
 {
-    struct dial *dial = container_of(job, struct dial, job);
+    struct dial *dial = container_of(work, struct dial, work);
     dial->error = address_resolve(dial->host, dial->port, 0, &dial->list);
 }
 
-static void resolved(struct job *job)
+static void resolved(struct work *work)
 {
-    struct dial *dial = container_of(job, struct dial, job);
+    struct dial *dial = container_of(work, struct dial, work);
     dial->resolving = false;
     if (dial->stream == NULL) {
         dial_free(dial);
@@ -148,7 +147,7 @@ struct stream *stream_connect(struct loop *loop, const char *host, uint16_t port
         attempt(stream);
     } else {
         dial->resolving = true;
-        job_start(loop, &dial->job, resolve, resolved);
+        pool_start(loop, &dial->work, LANE_NAMES, resolve, resolved);
     }
     return stream;
 }

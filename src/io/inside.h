@@ -13,9 +13,10 @@ struct ring;
 
 /* ---- the thread pool --------------------------------------------------------------------------*/
 
-/* Work for the pool's threads goes in lanes. Each has a cap on the threads it may hold, so that jobs
- * never hold up disk requests, and neither ever holds up a durable write. */
-enum lane { LANE_JOB, LANE_DISK, LANE_DURABLE, LANES };
+/* Work for the pool's threads goes in lanes. Each has a cap on the threads it may hold, so that a
+ * name server that does not answer never holds up a job, nor a job a disk request, nor anything a
+ * durable write. */
+enum lane { LANE_NAMES, LANE_JOB, LANE_DISK, LANE_DURABLE, LANES };
 
 struct work {
     struct list link; /* waiting for its lane to have a thread */

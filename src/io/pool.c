@@ -2,19 +2,20 @@
  *
  * libuv's pool is one queue: 200 slow reads in it would make a journal write wait for all of them.
  * So only as much is handed to it as has a thread to run on, the rest waits here in order. The caps
- * of jobs and disk requests leave two threads that only durable files use. The threads start with
- * the first work that is handed out: a broker on io_uring may never have any. */
+ * leave two threads that only durable files use. The threads start with the first work that is
+ * handed out: a broker on io_uring may never have any. */
 #include "inside.h"
 
 /* Threads that a lane may hold at a time. Durable files have no cap: nothing else can fill the
  * pool up, and among themselves they are few. */
 static const unsigned CAPS[LANES] = {
+    [LANE_NAMES] = 2,
     [LANE_JOB] = 4,
     [LANE_DISK] = 6,
     [LANE_DURABLE] = UINT32_MAX,
 };
 
-#define POOL_THREADS "12" /* the caps of LANE_JOB and LANE_DISK, and two */
+#define POOL_THREADS "14" /* all caps together, and two */
 
 void pool_init(struct pool *pool)
 {
