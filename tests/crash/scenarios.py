@@ -10,9 +10,9 @@ import shutil
 import time
 
 from harness import journal, trace, wire
-from harness.broker import Failed, Skipped, wait_until
 from harness.disk import Disk, Scatter
 from harness.load import Lost
+from broker import Failed, Skipped, wait_until
 
 # Small chunks and segments: rolls and checkpoints come often, and a directory is quickly copied.
 SMALL = {"chronik.journal.chunk.bytes": 1 << 20, "chronik.journal.bytes": 8 << 20}

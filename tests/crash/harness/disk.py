@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from .broker import Skipped, Failed
+from broker import Skipped, Failed
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2

@@ -3,7 +3,7 @@
 import os
 import struct
 
-from .broker import Failed
+from broker import Failed
 from .wire import crc32c
 
 BLOCK = 4096

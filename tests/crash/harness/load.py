@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 
-from .broker import Failed, Skipped, wait_until
+from broker import Failed, Skipped, wait_until
 
 
 class Load:

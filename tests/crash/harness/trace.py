@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 
-from .broker import Skipped
+from broker import Skipped
 
 WRITES = "pwrite64,pwritev,pwritev2,write,writev"
 SYNCS = "fsync,fdatasync"

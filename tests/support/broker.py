@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
+import urllib.error
+import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "support"))
-import kafka_jars  # noqa: E402
+import kafka_jars
 
 
 class Failed(Exception):
@@ -141,17 +141,26 @@ class Broker:
         return code
 
 
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
 class Chronikd(Broker):
+    """One node, as its command line makes it. The binary is the one given, $CHRONIKD, or the one
+    that scripts/test builds."""
+
     name = "chronikd"
     start_seconds = 20
+    stop_code = 0
 
-    def __init__(self, directory, work, binary, overrides=None, io=None):
+    def __init__(self, directory, work, binary=None, overrides=None, io=None):
         super().__init__(directory, work)
-        self.binary = os.path.abspath(binary)
+        self.binary = os.path.abspath(binary or os.environ.get("CHRONIKD") or
+                                      os.path.join(ROOT, "build/release/src/chronikd/chronikd"))
         if not os.access(self.binary, os.X_OK):
             raise Skipped("no daemon at %s" % self.binary)
-        (self.port,) = free_ports(1)
-        self.overrides = {"chronik.admin.listener": "", **(overrides or {})}
+        self.port, self.admin_port = free_ports(2)
+        self.overrides = {"chronik.admin.listener": "127.0.0.1:%d" % self.admin_port,
+                          **(overrides or {})}
         self.io = io
 
     def command(self):
@@ -162,6 +171,26 @@ class Chronikd(Broker):
         if self.io:
             command.append("--io=" + self.io)
         return command
+
+    def serves(self):
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path):
+        """Status and text of a page of the HTTP listener; status 0: nobody answers."""
+        url = "http://127.0.0.1:%d%s" % (self.admin_port, path)
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metrics(self):
+        """Every series of /metrics with its value."""
+        lines = (line.rsplit(" ", 1) for line in self.get("/metrics")[1].splitlines()
+                 if line and not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
 
 
 KAFKA_PROPERTIES = """
@@ -183,6 +212,7 @@ class Kafka(Broker):
 
     name = "kafka"
     start_seconds = 60
+    stop_code = 143  # as Java ends on SIGTERM
 
     def __init__(self, directory, work, overrides=None):
         super().__init__(directory, work)
