@@ -112,6 +112,7 @@ static void strings_are_at_most_32767_bytes_long(void **state)
     assert_int_equal(decode(&wire_heartbeat, s, 4, bytes_of(in, 70000), &r), WIRE_OK);
     assert_int_equal(r.group_id.len, 32767);
     memcpy(in, "\x81\x80\x02", 3);
+    in[3 + 32768 + 4] = 1;
     assert_int_equal(decode(&wire_heartbeat, s, 4, bytes_of(in, 70000), &r), WIRE_MALFORMED);
     free(in);
 }
@@ -322,6 +323,80 @@ static void tagged_fields_at_their_defaults_are_not_sent(void **state)
                    BYTES(API_VERSIONS "\0"));
 }
 
+/* Encodes a sample in one version and decodes it in another; both are flexible. */
+static void send_sample(const struct sample *in, int16_t from, int16_t to, struct sample *out)
+{
+    struct chain chain = { 0 };
+    arena.budget = 0;
+    wire_encode(test_sample.request, from, true, in, &chain);
+    uint8_t *bytes = arena_alloc(&arena, chain.len);
+    chain_copy(&chain, bytes);
+    size_t left = 1;
+    struct wire_error e = wire_decode(test_sample.request, to, true, bytes_of(bytes, chain.len),
+                                      &arena, out, &left);
+    assert_int_equal(e.result, WIRE_OK);
+    assert_int_equal(left, 0);
+    chain_release(&chain);
+}
+
+/* Sizes stand in front of tagged fields: right also where the length of a length changes. */
+static void tagged_fields_of_any_length_survive(void **state)
+{
+    (void)state;
+    static const size_t lens[] = { 0, 125, 126, 127, 128, 129, 16381, 16382, 16383, 16384, 32767 };
+    struct sample_leader leaders[200];
+    struct sample s = sample_default, copy;
+    char *text = malloc(32767);
+    memset(text, 'x', 32767);
+    for (size_t i = 0; i < countof(leaders); i++) {
+        leaders[i] = sample_leader_default;
+    }
+    s.extra = leaders;
+
+    for (size_t i = 0; i < countof(lens); i++) {
+        s.note = leaders[0].zone = text_part(text, lens[i]);
+        s.n_extra = i % 2 ? 1 : 200;
+        send_sample(&s, 2, 2, &copy);
+        assert_true(wire_equal(test_sample.request, 2, &s, &copy));
+    }
+    free(text);
+}
+
+static void tags_of_other_versions_are_unknown(void **state)
+{
+    (void)state;
+    struct sample s = sample_default, copy;
+    s.third = &s.leader; /* version 3 alone has it */
+    send_sample(&s, 3, 3, &copy);
+    assert_non_null(copy.third);
+    send_sample(&s, 3, 2, &copy);
+    assert_null(copy.third);
+}
+
+static void null_and_empty_differ(void **state)
+{
+    (void)state;
+    const struct wire_struct *t = test_sample.request;
+    struct sample a = sample_default, b = sample_default;
+    assert_true(wire_equal(t, 2, &a, &b));
+
+    a.alias = text_of("");
+    assert_false(wire_equal(t, 2, &a, &b));
+    a = b;
+    a.opaque = (struct bytes){ .data = NULL };
+    assert_false(wire_equal(t, 2, &a, &b));
+    a = b;
+    a.maybe = (struct records){ .view = { .data = NULL } };
+    assert_false(wire_equal(t, 2, &a, &b));
+    a = b;
+    a.n_numbers = -1;
+    assert_false(wire_equal(t, 2, &a, &b));
+    a = b;
+    a.third = &a.leader;
+    assert_false(wire_equal(t, 3, &a, &b));
+    assert_true(wire_equal(t, 2, &a, &b)); /* version 2 does not have it */
+}
+
 /* ---- records ----------------------------------------------------------------------------------*/
 
 static void records_given_as_a_chain_are_moved(void **state)
@@ -408,6 +483,9 @@ int main(void)
         TEST(fields_that_a_version_lacks_get_their_defaults),
         TEST(defaults_are_the_ones_of_the_schema),
         TEST(tagged_fields_at_their_defaults_are_not_sent),
+        TEST(tagged_fields_of_any_length_survive),
+        TEST(tags_of_other_versions_are_unknown),
+        TEST(null_and_empty_differ),
         TEST(records_given_as_a_chain_are_moved),
         TEST(records_compare_by_content),
     };
