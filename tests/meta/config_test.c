@@ -349,7 +349,7 @@ static void every_honoured_topic_setting_changes_what_the_broker_acts_on(void **
     const struct config_def *table = config_table(CONFIG_TOPIC, &n);
     for (size_t i = 0; i < n; i++) {
         static const char *const TRIES[] = {
-            "12345678", "true", "compact", "LogAppendTime", "0.7",
+            "12345678", "true", "compact", "LogAppendTime", "0.7", "zstd",
         };
         struct topic_config before = resolved(s), after;
         if (table[i].unused != NULL) {
