@@ -1,5 +1,6 @@
-/* zstd (RFC 8878): one or several frames, skippable ones among them, decoded in one call straight
- * into the output, so that the window a frame asks for costs no memory.
+/* zstd (RFC 8878): one or several frames, skippable ones among them. A frame whose window spans its
+ * content, as with every batch of usual size, is decoded in one call straight into the output; only
+ * a smaller window costs memory, and never more than the content.
  *
  * Java's producer streams and does not say how large the content is. So the frames are measured
  * first, from their headers and the headers of their blocks:
@@ -108,52 +109,108 @@ static bool measure_blocks(struct reader *r, uint64_t *ret_most)
     return true;
 }
 
-/* Adds what the frame at `r` can hold to `*most`, and moves behind it. */
-static int measure_frame(struct reader *r, uint64_t *most)
+struct frame {
+    struct bytes raw;
+    bool skippable;
+    uint64_t window, most; /* bytes: what it asks for, what it can hold */
+};
+
+/* Cuts the frame at `r` off. */
+static int measure_frame(struct reader *r, struct frame *ret)
 {
-    uint64_t magic, window, size, blocks;
+    uint64_t magic, size, blocks;
     bool checksum;
+    struct frame f = { .raw.data = r->at };
     if (!take(r, 4, &magic)) {
         return -EINVAL;
     }
     if ((magic & ~UINT64_C(15)) == SKIPPABLE_MAGIC) {
+        f.skippable = true;
+        *ret = f;
         return take(r, 4, &size) && skip(r, size) ? 0 : -EINVAL;
     }
-    if (magic != (uint32_t)FRAME_MAGIC || !read_frame_header(r, &window, &size, &checksum) ||
+    if (magic != (uint32_t)FRAME_MAGIC || !read_frame_header(r, &f.window, &size, &checksum) ||
         !measure_blocks(r, &blocks) || (checksum && !skip(r, 4))) {
         return -EINVAL;
     }
     if (size != SIZE_UNKNOWN && size > blocks) {
         return -EINVAL; /* it claims more than it can hold */
     }
-    *most += size != SIZE_UNKNOWN ? size : blocks;
-    return window > WINDOW_MAX ? -EFBIG : 0;
+    f.most = size != SIZE_UNKNOWN ? size : blocks;
+    f.raw.len = (size_t)(r->at - f.raw.data);
+    *ret = f;
+    return f.window > WINDOW_MAX ? -EFBIG : 0;
+}
+
+/* The window spans all there is: it need not exist. */
+static int decode_at_once(const struct frame *f, size_t max, struct codec_scratch *s)
+{
+    size_t room = min_u64(f->most, max - s->out.len);
+    size_t len = ZSTD_decompressDCtx(s->zstd, buf_reserve(&s->out, room), room, f->raw.data,
+                                     f->raw.len);
+    if (ZSTD_isError(len)) {
+        bool full = ZSTD_getErrorCode(len) == ZSTD_error_dstSize_tooSmall;
+        return full && room < f->most ? -EFBIG : -EINVAL;
+    }
+    s->out.len += len;
+    return 0;
+}
+
+/* The window is smaller than the content, and nothing may reach back beyond it: decoding at once
+ * would let that pass, where a consumer that streams fails. The steps are no larger than the
+ * window, else the library decodes at once by itself. */
+static int decode_in_steps(const struct frame *f, size_t max, struct codec_scratch *s)
+{
+    ZSTD_inBuffer in = { .src = f->raw.data, .size = f->raw.len };
+    size_t left = 1;
+    while (left > 0) {
+        size_t room = min_u64(f->window, max + 1 - s->out.len);
+        ZSTD_outBuffer out = { .dst = buf_reserve(&s->out, room), .size = room };
+        left = ZSTD_decompressStream(s->zstd, &out, &in);
+        s->out.len += out.pos;
+        if (s->out.len > max) {
+            return -EFBIG;
+        }
+        if (ZSTD_isError(left) || (left > 0 && in.pos == in.size && out.pos < room)) {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int decode_frame(const struct frame *f, size_t max, struct codec_scratch *s)
+{
+    if (f->window >= f->most) {
+        return decode_at_once(f, max, s);
+    }
+    ZSTD_DCtx_reset(s->zstd, ZSTD_reset_session_only);
+    int rc = decode_in_steps(f, max, s);
+    ZSTD_freeDCtx(s->zstd); /* its window is not worth keeping */
+    s->zstd = NULL;
+    return rc;
 }
 
 int zstd_decompress(struct bytes in, size_t max, struct codec_scratch *s)
 {
     struct reader r = { .at = in.data, .end = in.data + in.len };
-    uint64_t most = 0;
     if (in.len == 0) {
         return -EINVAL;
     }
     while (r.at < r.end) {
-        int rc = measure_frame(&r, &most);
+        struct frame frame;
+        int rc = measure_frame(&r, &frame);
+        if (rc < 0) {
+            return rc;
+        }
+        if (s->zstd == NULL) {
+            s->zstd = ZSTD_createDCtx();
+            check(s->zstd != NULL);
+        }
+        rc = frame.skippable ? 0 : decode_frame(&frame, max, s);
         if (rc < 0) {
             return rc;
         }
     }
-    size_t room = min_u64(most, max);
-    if (s->zstd == NULL) {
-        s->zstd = ZSTD_createDCtx();
-        check(s->zstd != NULL);
-    }
-    size_t len = ZSTD_decompressDCtx(s->zstd, buf_reserve(&s->out, room), room, in.data, in.len);
-    if (ZSTD_isError(len)) {
-        bool full = ZSTD_getErrorCode(len) == ZSTD_error_dstSize_tooSmall;
-        return full && room < most ? -EFBIG : -EINVAL;
-    }
-    s->out.len += len;
     return 0;
 }
 

@@ -288,7 +288,8 @@ uint64_t cpu_of(int pid)
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     const char *behind_name = pid == 0 ? NULL : strrchr(read_proc(path, text, sizeof text), ')');
     if (behind_name != NULL) {
-        sscanf(behind_name, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+        sscanf(behind_name, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+               &system);
     }
     return ticks_ns(user + system);
 }

@@ -1,8 +1,8 @@
 /* Mode fetch: reads partitions from their start to the end, then again (--loop 1), or waits at the
  * end for what comes (--loop 0). One fetch in flight per connection.
  *
- * With --ids 1 the ids that mode produce wrote are checked: within a partition the ids of each of its
- * connections count up by one. */
+ * With --ids 1 the ids that mode produce wrote are checked: within a partition the ids of each
+ * connection that wrote to it count up by one. */
 #include "loadgen.h"
 
 #include <stdio.h>

@@ -367,6 +367,32 @@ static void zstd_windows_are_limited(void **state)
     assert_int_equal(length_of(CODEC_ZSTD, bytes_of(frame, 14), PLENTY), -EFBIG);
 }
 
+static void zstd_windows_are_kept_to(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 6);
+    struct buf in = invent(&prng, 500000);
+    struct buf f = zstd_stream(buf_bytes(&in), 10, 1); /* a window of 1 KiB */
+    struct codec_scratch scratch = { 0 };
+    struct bytes out;
+    assert_int_equal(codec_decompress(CODEC_ZSTD, buf_bytes(&f), in.len, &scratch, &out), 0);
+    assert_true(bytes_equal(out, buf_bytes(&in)));
+    assert_int_equal(length_of(CODEC_ZSTD, buf_bytes(&f), in.len - 1), -EFBIG);
+    assert_int_equal(length_of(CODEC_ZSTD, bytes_of(f.data, f.len - 1), in.len), -EINVAL);
+    f.data[f.len - 1] ^= 1; /* the checksum */
+    assert_int_equal(length_of(CODEC_ZSTD, buf_bytes(&f), in.len), -EINVAL);
+
+    /* A run of 1 KiB fits a window of 1 KiB; one of 2 KiB decodes, but not for a consumer. */
+    struct bytes fits = bytes_of("\x28\xb5\x2f\xfd\0\0\x03\x20\0a", 10);
+    struct bytes exceeds = bytes_of("\x28\xb5\x2f\xfd\0\0\x03\x40\0a", 10);
+    assert_int_equal(length_of(CODEC_ZSTD, fits, PLENTY), 1024);
+    assert_int_equal(length_of(CODEC_ZSTD, exceeds, PLENTY), -EINVAL);
+    codec_scratch_release(&scratch);
+    buf_release(&f);
+    buf_release(&in);
+}
+
 static void zstd_lengths_are_not_believed(void **state)
 {
     (void)state;
@@ -395,6 +421,7 @@ int main(void)
         cmocka_unit_test(zstd_streams_of_unknown_length_are_read),
         cmocka_unit_test(zstd_frames_follow_each_other),
         cmocka_unit_test(zstd_windows_are_limited),
+        cmocka_unit_test(zstd_windows_are_kept_to),
         cmocka_unit_test(zstd_lengths_are_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
