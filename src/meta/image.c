@@ -1,5 +1,6 @@
-/* What an image keeps, and how it is found: brokers, topics, resources and features in sorted arrays,
- * topics by id in a map. Arrays of pointers, so that what is pointed to stays where it is. */
+/* What an image keeps, and how it is found: brokers, topics, resources and features in sorted
+ * arrays, topics by id in a map. Arrays of pointers, so that what is pointed to stays where it
+ * is. */
 #include "image_private.h"
 
 struct image *image_new(void)
@@ -256,8 +257,8 @@ const struct image_topic *image_topic_by_id(const struct image *image, const str
     return image_find_topic(image, id);
 }
 
-const struct image_partition *image_partition(const struct image *image, const struct uuid *topic_id,
-                                              int32_t partition)
+const struct image_partition *image_partition(const struct image *image,
+                                              const struct uuid *topic_id, int32_t partition)
 {
     const struct image_topic *topic = image_topic_by_id(image, topic_id);
     bool there = topic != NULL && partition >= 0 && partition < topic->n_partitions;

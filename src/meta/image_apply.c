@@ -1,11 +1,13 @@
 /* Applying entries: the state machine.
  *
  * An entry is decoded as a whole first, so that one that cannot be read changes nothing. Then its
- * commands are applied one by one. Each checks what must hold for it whatever was decided: names are
- * unique, what it names exists, epochs are those it was decided on, leaders are in sync and serve.
+ * commands are applied one by one. Each checks what must hold for it whatever was decided: names
+ * are unique, what it names exists, epochs are those it was decided on, leaders are in sync and
+ * serve.
  *
- * Two rules hold here by construction, whatever the controller proposes: a broker that is fenced, or
- * has just been registered, leads nothing; and each change of a partition raises its epochs. */
+ * Two rules hold here by construction, whatever the controller proposes: a broker that is fenced,
+ * or has just been registered, leads nothing; and each change of a partition raises its epochs. */
+#include "command_kind.h"
 #include "image_private.h"
 
 #include <chronik/base/arena.h>
@@ -389,12 +391,17 @@ static struct apply_result set_features(struct image *image, const void *body)
 
 /* ---- entries ----------------------------------------------------------------------------------*/
 
-/* By number of the record in schema/command.api. */
 static struct apply_result (*const APPLY[])(struct image *image, const void *body) = {
-    [1] = form_cluster,          [2] = register_broker,   [3] = set_broker_state,
-    [4] = create_partitions,     [5] = delete_topic,      [6] = change_partitions,
-    [7] = change_configs,        [8] = allocate_producer_ids, [9] = settle_directory,
-    [10] = set_features,
+    [COMMAND_FORM_CLUSTER] = form_cluster,
+    [COMMAND_REGISTER_BROKER] = register_broker,
+    [COMMAND_SET_BROKER_STATE] = set_broker_state,
+    [COMMAND_CREATE_PARTITIONS] = create_partitions,
+    [COMMAND_DELETE_TOPIC] = delete_topic,
+    [COMMAND_CHANGE_PARTITIONS] = change_partitions,
+    [COMMAND_CHANGE_CONFIGS] = change_configs,
+    [COMMAND_ALLOCATE_PRODUCER_IDS] = allocate_producer_ids,
+    [COMMAND_SETTLE_DIRECTORY] = settle_directory,
+    [COMMAND_SET_FEATURES] = set_features,
 };
 
 /* A second copy of a command, or one that its sender has given up, is not applied. */

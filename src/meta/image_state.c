@@ -1,10 +1,11 @@
 /* An image as a whole: as bytes, as a hash, and what differs between two of them.
  *
- * The bytes are one record (schema/state.api), filled with views into the image and encoded. Everything
- * is in sorted order, so that equal images give equal bytes: the hash is taken over them.
+ * The bytes are one record (schema/state.api), filled with views into the image and encoded.
+ * Everything is in sorted order, so that equal images give equal bytes: the hash is taken over
+ * them.
  *
- * Bytes that come from a snapshot carry checksums, and were written by ourselves; all the same they are
- * decoded like any input, and what the rest of the code relies on is checked. */
+ * Bytes that come from a snapshot carry checksums, and were written by ourselves; all the same they
+ * are decoded like any input, and what the rest of the code relies on is checked. */
 #include "image_private.h"
 
 #include <chronik/base/arena.h>

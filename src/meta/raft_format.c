@@ -197,8 +197,8 @@ void raft_snapshot_put(const struct uuid *directory, const struct raft_image *sn
     to->len += 2 * len;
 }
 
-/* The body's length follows from the two lengths that are known: that of the data is in the head, that
- * of the members in the body's first bytes. */
+/* The body's length follows from the two lengths that are known: that of the data is in the head,
+ * that of the members in the body's first bytes. */
 static int snapshot_body(struct bytes in, uint64_t data_len, struct bytes *ret_body)
 {
     if (in.len < RAFT_HEAD + 4 || data_len > in.len) {

@@ -9,22 +9,22 @@
  *   56 body CRC  uint32   CRC-32C of the body behind the head
  *   60 head CRC  uint32   CRC-32C of the 60 bytes before; it has this place in every version
  *
- *   vote       6 zero uint16, 8 node id, 16 directory (uuid), 32 sequence, 40 term, 48 vote   uint64
- *   segment    6 restart uint16, 8 salt, 16 directory, 32 first sequence, 40 first index,
+ *   vote       6 zero uint16, 8 node id, 16 directory (uuid), 32 sequence, 40 term, 48 vote  
+ *   uint64 segment    6 restart uint16, 8 salt, 16 directory, 32 first sequence, 40 first index,
  *              48 capacity   uint64
  *   group      6 zero uint16, 8 salt, 16 sequence, 24 first index, 32 entries uint32,
  *              36 zero uint32, 40 length of the body   uint64
  *   snapshot   6 zero uint16, 8 length of the data, 16 directory, 32 index, 40 term,
  *              48 index of the members   uint64
  *
- * A group's body is its entries, one behind the other: term uint64, kind uint8, length uint32, data.
- * A snapshot's body: length of the members uint32, the members, the data.
+ * A group's body is its entries, one behind the other: term uint64, kind uint8, length uint32,
+ * data. A snapshot's body: length of the members uint32, the members, the data.
  *
  * A segment is its head (twice), then groups (each twice, one copy right behind the other), then
- * zeros up to its capacity. The salt is random: what an earlier segment left in the same blocks of the
- * disk is never taken for a group. Sequence numbers have no gaps, across segments too. A group may
- * begin at an index that was there before: it replaces all from there on. A segment marked `restart`
- * begins a new log behind a snapshot that came from the leader. */
+ * zeros up to its capacity. The salt is random: what an earlier segment left in the same blocks of
+ * the disk is never taken for a group. Sequence numbers have no gaps, across segments too. A group
+ * may begin at an index that was there before: it replaces all from there on. A segment marked
+ * `restart` begins a new log behind a snapshot that came from the leader. */
 #ifndef CHRONIK_SRC_META_RAFT_FORMAT_H
 #define CHRONIK_SRC_META_RAFT_FORMAT_H
 

@@ -15,18 +15,19 @@
  *                         members, data: each a length uint32 and bytes
  *   TimeoutNow            last index, last term  uint64
  *
- * A frame comes from a peer that has proven who it is, but is checked like any input: lengths against
- * what is there, and everything the core takes for granted. */
+ * A frame comes from a peer that has proven who it is, but is checked like any input: lengths
+ * against what is there, and everything the core takes for granted. */
 #include "raft_private.h"
 
 #include <errno.h>
 
 enum { FRAME_VERSION = 1, FRAME_HEAD = 12, ENTRY_HEAD = 13 };
 
-/* What the core calls the protocol's version of each message; it asks for it in vote results only. */
+/* What the core calls the protocol's version of each message; it asks for it in vote results
+ * only. */
 enum { CORE_VERSION = 2 };
 
-/* ---- writing --------------------------------------------------------------------------------------*/
+/* ---- writing ----------------------------------------------------------------------------------*/
 
 static void put_entries(const struct raft_node *node, uint64_t first, size_t n, struct buf *to)
 {
@@ -117,7 +118,7 @@ void raft_frame_put(const struct raft_node *node, const struct raft_message *mes
     }
 }
 
-/* ---- reading --------------------------------------------------------------------------------------*/
+/* ---- reading ----------------------------------------------------------------------------------*/
 
 /* Once `failed`, everything read is zero. */
 struct reader {
@@ -168,8 +169,8 @@ static struct bytes take_bytes(struct reader *r)
     return bytes_of(at, at ? len : 0);
 }
 
-/* Reads the entries twice: once to check them and to learn how much they hold, once to copy them into
- * the one block of memory that the core wants. */
+/* Reads the entries twice: once to check them and to learn how much they hold, once to copy them
+ * into the one block of memory that the core wants. */
 static size_t check_entries(struct reader r, size_t n, uint64_t term_min, uint64_t term_max)
 {
     size_t len = 0;
@@ -295,7 +296,8 @@ static void parse_body(struct reader *r, uint64_t term, struct raft_message *m)
 
 int raft_frame_parse(struct bytes frame, struct raft_message *ret_message)
 {
-    if (frame.len < FRAME_HEAD || frame.data[0] != FRAME_VERSION || load_be16(frame.data + 2) != 0) {
+    if (frame.len < FRAME_HEAD || frame.data[0] != FRAME_VERSION ||
+        load_be16(frame.data + 2) != 0) {
         return -EBADMSG;
     }
     struct raft_message m = { .type = frame.data[1], .server_address = "" };

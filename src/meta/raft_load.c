@@ -1,16 +1,17 @@
 /* Reading a Raft directory.
  *
- * The vote first: without it, the directory must be empty, and is made now. Then the newest snapshot,
- * then the segments, group by group. Where one copy is damaged, it is written again from the other.
+ * The vote first: without it, the directory must be empty, and is made now. Then the newest
+ * snapshot, then the segments, group by group. Where one copy is damaged, it is written again from
+ * the other.
  *
- * The log ends at the first place where neither copy of the next group is whole. Whether that is the
- * end of what was acknowledged shows in what follows: a group is written only when the one before it
- * is durable, so a later group there, or a segment that does not go on with exactly the next
- * sequence number, means damage. The directory is then not opened: this voter no longer knows what it
- * promised.
+ * The log ends at the first place where neither copy of the next group is whole. Whether that is
+ * the end of what was acknowledged shows in what follows: a group is written only when the one
+ * before it is durable, so a later group there, or a segment that does not go on with exactly the
+ * next sequence number, means damage. The directory is then not opened: this voter no longer knows
+ * what it promised.
  *
- * After a torn group the log goes on in a new segment, so that nothing is ever written where a write
- * may have been interrupted. */
+ * After a torn group the log goes on in a new segment, so that nothing is ever written where a
+ * write may have been interrupted. */
 #include "raft_load.h"
 
 #include <chronik/io/file.h>
@@ -43,7 +44,8 @@ static bool damaged(struct raft_load *load, const char *path, const char *what)
 
 static bool too_new(struct raft_load *load, const char *path)
 {
-    return fail(load, -ENOTSUP, "%s was written by a newer version of chronikd: start that one", path);
+    return fail(load, -ENOTSUP, "%s was written by a newer version of chronikd: start that one",
+                path);
 }
 
 static bool io_failed(struct raft_load *load, const char *path, int error)
@@ -104,7 +106,8 @@ int raft_segment_create(const char *dir, const struct raft_segment_head *head, c
     memset(zeros, 0, head->capacity);
     raft_segment_put(head, zeros);
     raft_segment_put(head, zeros + RAFT_BLOCK);
-    int error = file_open(temporary, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE | FILE_DURABLE, &file);
+    unsigned flags = FILE_WRITE | FILE_CREATE | FILE_TRUNCATE | FILE_DURABLE;
+    int error = file_open(temporary, flags, &file);
     if (error == 0) {
         error = file_write_at(file, zeros, head->capacity, 0);
         error = error ? error : file_rename(temporary, path);
@@ -183,8 +186,8 @@ static bool make_directory(struct raft_load *load)
     return error == 0 || io_failed(load, load->path, error);
 }
 
-/* Both slots hold the same unless a write was interrupted between them: the newer one counts, and is
- * written to both before anything relies on it. */
+/* Both slots hold the same unless a write was interrupted between them: the newer one counts, and
+ * is written to both before anything relies on it. */
 static bool load_vote(struct raft_load *load, const char *path, bool has_state)
 {
     struct raft_vote_head slots[2], *newest;
@@ -281,8 +284,8 @@ static void add_items(struct raft_load *load, const struct raft_group_head *grou
     }
 }
 
-/* Finds the group with that sequence number: at `at`, or a second copy further on when the first one
- * is damaged (its length cannot be trusted then). */
+/* Finds the group with that sequence number: at `at`, or a second copy further on when the first
+ * one is damaged (its length cannot be trusted then). */
 static int find_group(struct bytes content, const struct raft_segment_head *segment, uint64_t at,
                       uint64_t sequence, struct raft_group_at *ret)
 {
@@ -457,8 +460,8 @@ static bool harden_last_group(struct raft_load *load)
 
 /* ---- the whole --------------------------------------------------------------------------------*/
 
-/* What the log and the snapshot say together. A log that ends below the snapshot, or contradicts it,
- * was about to be replaced when the process ended. */
+/* What the log and the snapshot say together. A log that ends below the snapshot, or contradicts
+ * it, was about to be replaced when the process ended. */
 static bool reconcile(struct raft_load *load)
 {
     struct raft_disk_state *disk = &load->state.disk;

@@ -5,13 +5,13 @@
  *   9 count times: id uint64, address (ended by a zero byte), role uint8
  *     zeros up to a multiple of 8
  *
- * The core decodes it without looking at its length, so everything is checked here first. Roles have
- * the core's numbers.
+ * The core decodes it without looking at its length, so everything is checked here first. Roles
+ * have the core's numbers.
  *
- * Of a change, the core asks only that the last one is committed. Two voters that change in one step,
- * a change before the last one has reached every voter (rule 7), a change by a leader that has not
- * yet committed anything of its own term, and a group that shrinks to one voter (rule 6) are refused
- * here. */
+ * Of a change, the core asks only that the last one is committed. Two voters that change in one
+ * step, a change before the last one has reached every voter (rule 7), a change by a leader that
+ * has not yet committed anything of its own term, and a group that shrinks to one voter (rule 6)
+ * are refused here. */
 #include "raft_private.h"
 
 #include <errno.h>
@@ -40,8 +40,8 @@ static size_t member_len(struct bytes left)
     return valid ? len : 0;
 }
 
-/* Decoding succeeds for these bytes: the core adds one member after the other, and refuses equal ids
- * and addresses. */
+/* Decoding succeeds for these bytes: the core adds one member after the other, and refuses equal
+ * ids and addresses. */
 static bool members_decode(struct bytes encoded, struct raft_configuration *ret_members)
 {
     struct raft_buffer buffer = { .base = (void *)(uintptr_t)encoded.data, .len = encoded.len };
@@ -139,7 +139,7 @@ size_t raft_node_members(const struct raft_node *node, struct raft_member to[RAF
     return set->n;
 }
 
-/* ---- changes --------------------------------------------------------------------------------------*/
+/* ---- changes ----------------------------------------------------------------------------------*/
 
 static bool votes(const struct raft_member *members, size_t n, uint64_t id)
 {

@@ -1,9 +1,10 @@
 /* The public calls of a Raft replica.
  *
- * Whatever happens becomes an input; inputs are worked off in order, each with one step of libraft's
- * core and what follows from it (raft_step.c). While a vote is on its way to the disk nothing is
- * stepped: inputs wait in the queue, and messages that depend on the vote wait as parcels. Ticks are
- * not queued: the deadline is simply far away meanwhile, and near again afterwards. */
+ * Whatever happens becomes an input; inputs are worked off in order, each with one step of
+ * libraft's core and what follows from it (raft_step.c). While a vote is on its way to the disk
+ * nothing is stepped: inputs wait in the queue, and messages that depend on the vote wait as
+ * parcels. Ticks are not queued: the deadline is simply far away meanwhile, and near again
+ * afterwards. */
 #include "raft_private.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@ static void trace_nothing(struct raft_tracer *tracer, int type, const void *info
     (void)tracer, (void)type, (void)info;
 }
 
-/* ---- opening and closing ---------------------------------------------------------------------------*/
+/* ---- opening and closing ----------------------------------------------------------------------*/
 
 static void default_to(unsigned *value, unsigned otherwise)
 {
@@ -201,7 +202,7 @@ void raft_node_close(struct raft_node *node)
     free(node);
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------------*/
+/* ---- inputs -----------------------------------------------------------------------------------*/
 
 /* Works off the queue until it is empty or a vote has to be written first. */
 static int work(struct raft_node *node)
@@ -269,7 +270,7 @@ int raft_node_written(struct raft_node *node, uint64_t now_ms, uint64_t ticket)
     return work(node);
 }
 
-/* ---- time ------------------------------------------------------------------------------------------*/
+/* ---- time -------------------------------------------------------------------------------------*/
 
 /* A group of one has nobody to hear from and nobody to tell: its leader needs no clock. */
 static bool is_alone(const struct raft_node *node)
@@ -325,7 +326,7 @@ int raft_node_peer_closed(struct raft_node *node, uint64_t now_ms, uint64_t peer
     return 0;
 }
 
-/* ---- asking ----------------------------------------------------------------------------------------*/
+/* ---- asking -----------------------------------------------------------------------------------*/
 
 int raft_node_submit(struct raft_node *node, uint64_t now_ms, struct bytes data,
                      uint64_t *ret_index)
@@ -359,7 +360,8 @@ int raft_node_transfer(struct raft_node *node, uint64_t now_ms, uint64_t to)
     return error > 0 ? -EINVAL : error == 0 ? raft_node_settle(node) : error;
 }
 
-/* The core checks nothing here: it would write into the wrong state when this node does not lead. */
+/* The core checks nothing here: it would write into the wrong state when this node does not
+ * lead. */
 int raft_node_catch_up(struct raft_node *node, uint64_t now_ms, uint64_t id)
 {
     int error = begin(node, now_ms);
@@ -388,7 +390,7 @@ bool raft_node_caught_up(const struct raft_node *node, uint64_t id)
     return raft_catch_up(&node->raft, id, &status) == 0 && status == RAFT_CATCH_UP_FINISHED;
 }
 
-/* ---- what it knows ---------------------------------------------------------------------------------*/
+/* ---- what it knows ----------------------------------------------------------------------------*/
 
 const char *raft_node_fault(const struct raft_node *node)
 {

@@ -1,7 +1,7 @@
 /* The inside of a Raft replica (chronik/meta/raft_node.h), shared by the files raft_*.c.
  *
- *   raft_node.c     the public calls: each becomes an input, inputs are worked off one after the other
- *   raft_step.c     one step of the core and what has to follow from it, in order
+ *   raft_node.c     the public calls: each becomes an input, inputs are worked off one after the
+ *   other raft_step.c     one step of the core and what has to follow from it, in order
  *   raft_receive.c  messages from peers: what is done to them before the core sees them
  *   raft_frame.c    messages as bytes
  *   raft_members.c  the set of servers as bytes, and which changes of it are allowed
@@ -15,10 +15,11 @@
 
 #include <raft.h>
 
-_Static_assert(RAFT_VERSION_NUMBER == 2201, "the rules below were found for libraft 0.22.1; another "
-                                            "version has other defects and another memory ownership");
+_Static_assert(RAFT_VERSION_NUMBER == 2201,
+               "the rules below were found for libraft 0.22.1; another version has other defects and "
+               "another ownership of memory");
 
-/* ---- entries in memory ----------------------------------------------------------------------------*/
+/* ---- entries in memory ------------------------------------------------------------------------*/
 
 struct raft_cached {
     uint64_t term;
@@ -45,9 +46,10 @@ static inline uint64_t raft_cache_last(const struct raft_cache *cache)
 const struct raft_cached *raft_cache_find(const struct raft_cache *cache, uint64_t index);
 void raft_cache_append(struct raft_cache *cache, uint64_t term, enum raft_entry_kind kind,
                        struct bytes data);
-void raft_cache_cut(struct raft_cache *cache, uint64_t from);        /* drops `from` and what follows */
+/* Drop what is at or above `from`; below `index`; everything. */
+void raft_cache_cut(struct raft_cache *cache, uint64_t from);
 void raft_cache_drop_below(struct raft_cache *cache, uint64_t index);
-void raft_cache_restart(struct raft_cache *cache, uint64_t first);   /* drops everything */
+void raft_cache_restart(struct raft_cache *cache, uint64_t first);
 
 static inline struct raft_item raft_cached_item(const struct raft_cached *cached)
 {
@@ -55,7 +57,7 @@ static inline struct raft_item raft_cached_item(const struct raft_cached *cached
                                .data = bytes_of(cached->data, cached->len) };
 }
 
-/* ---- the node -------------------------------------------------------------------------------------*/
+/* ---- the node ---------------------------------------------------------------------------------*/
 
 /* A snapshot that is kept in memory. */
 struct raft_kept {
@@ -123,7 +125,7 @@ struct raft_node {
     struct list writes, inputs, parcels;
 
     uint64_t tick_from_ms;          /* no tick before, whatever the core says */
-    uint64_t hint_until_ms;         /* the short election timeout is in force until then; 0: it is not */
+    uint64_t hint_until_ms;         /* until then the short election timeout counts; 0: it does not */
 
     struct raft_peer *peers;
     size_t n_peers, peers_cap;
@@ -151,7 +153,7 @@ void raft_node_send_parcels(struct raft_node *node);
 /* Hands the core the long election timeout again. */
 void raft_node_end_hint(struct raft_node *node);
 
-/* ---- messages -------------------------------------------------------------------------------------*/
+/* ---- messages ---------------------------------------------------------------------------------*/
 
 /* Appends a message as a frame. AppendEntries takes entries [first, first + n) from the cache;
  * InstallSnapshot the snapshot of the node. */
@@ -168,7 +170,7 @@ void raft_queue_message(struct raft_node *node, struct raft_message *message);
 /* Gives a message to the core. The message is used up. */
 int raft_deliver(struct raft_node *node, struct raft_message *message);
 
-/* ---- sets of servers --------------------------------------------------------------------------------*/
+/* ---- sets of servers --------------------------------------------------------------------------*/
 
 /* Whether the bytes are a set of servers that the core can decode. */
 bool raft_members_valid(struct bytes encoded);

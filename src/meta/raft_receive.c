@@ -4,11 +4,14 @@
  *   rule 1  an AppendEntries is split so that a set of servers is always its first entry
  *   rule 2  a second set of servers on top of one that the core still holds to be uncommitted: the
  *           first is committed, and the core is told so before
- *   rule 3  the leader's commit index is clamped to the last entry of the message, and nothing is ever
+ *   rule 3  the leader's commit index is clamped to the last entry of the message, and nothing is
+ *   ever
  *           applied by the core's word alone
- *   rule 5  a message that begins below our snapshot is moved up to it: what lies below is committed
+ *   rule 5  a message that begins below our snapshot is moved up to it: what lies below is
+ *   committed
  *           here
- *   rule 8  frames of an older connection are dropped (raft_node.c); a snapshot that arrives while one
+ *   rule 8  frames of an older connection are dropped (raft_node.c); a snapshot that arrives while
+ *   one
  *           is being installed is dropped
  *
  * The core frees the entries' memory, or hands it back as an update; the array is always ours. */
@@ -16,7 +19,7 @@
 
 #include <errno.h>
 
-/* ---- rule 1 ----------------------------------------------------------------------------------------*/
+/* ---- rule 1 -----------------------------------------------------------------------------------*/
 
 /* Takes the first `n` entries out of a message, into one of their own. */
 static struct raft_message split_off(struct raft_append_entries *from, unsigned n,
@@ -71,7 +74,7 @@ void raft_queue_message(struct raft_node *node, struct raft_message *message)
     queue_input(node, message);
 }
 
-/* ---- rules 2, 3, 5 ---------------------------------------------------------------------------------*/
+/* ---- rules 2, 3, 5 ----------------------------------------------------------------------------*/
 
 /* Rule 5. `batch` is the entries' memory: freed here when no entry is left, since the core frees it
  * with the first entry. */

@@ -2,7 +2,8 @@
  *
  * A step changes memory and says what must be done. The order matters:
  *
- *   1. term and vote go to the disk; until they are there, no message of this step leaves and no other
+ *   1. term and vote go to the disk; until they are there, no message of this step leaves and no
+ *   other
  *      step is made (raft_node.c queues what happens meanwhile);
  *   2. new entries are put in memory and go to the disk. What they replace must not be acknowledged
  *      any more, so earlier writes under way acknowledge at most what is below them;
@@ -59,7 +60,7 @@ static void kept_release(struct raft_kept *kept)
     *kept = (struct raft_kept){ 0 };
 }
 
-/* ---- what a step asks for --------------------------------------------------------------------------*/
+/* ---- what a step asks for ---------------------------------------------------------------------*/
 
 static void save_vote(struct raft_node *node)
 {
@@ -143,7 +144,7 @@ static void install_snapshot(struct raft_node *node, struct raft_update *update)
     node->host->write_snapshot(node->host_arg, write->ticket, &image, s->index + 1, true);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------*/
+/* ---- messages ---------------------------------------------------------------------------------*/
 
 static void send_frame(struct raft_node *node, uint64_t peer, struct buf *frame)
 {
@@ -227,7 +228,7 @@ void raft_node_send_parcels(struct raft_node *node)
     }
 }
 
-/* ---- the step --------------------------------------------------------------------------------------*/
+/* ---- the step ---------------------------------------------------------------------------------*/
 
 static bool may_be_refused(enum raft_event_type type)
 {
@@ -298,7 +299,7 @@ int raft_node_append(struct raft_node *node, enum raft_entry_kind kind, struct b
     }
 }
 
-/* ---- applying ---------------------------------------------------------------------------------------*/
+/* ---- applying ---------------------------------------------------------------------------------*/
 
 /* The core hears of every set of servers that is committed, on every node and after every restart:
  * otherwise it refuses the next change for ever. */
@@ -359,10 +360,10 @@ static bool log_has_grown(const struct raft_node *node)
             node->applied_bytes >= node->config.snapshot_bytes);
 }
 
-/* ---- roles ------------------------------------------------------------------------------------------*/
+/* ---- roles ------------------------------------------------------------------------------------*/
 
-/* A leader knows what is committed only once an entry of its own term is. The core appends one where
- * it has older entries to commit; where it did not, this does. */
+/* A leader knows what is committed only once an entry of its own term is. The core appends one
+ * where it has older entries to commit; where it did not, this does. */
 static int begin_to_lead(struct raft_node *node)
 {
     uint64_t last = raft_cache_last(&node->cache);
@@ -418,7 +419,7 @@ int raft_node_settle(struct raft_node *node)
     return 0;
 }
 
-/* ---- writes that are done ---------------------------------------------------------------------------*/
+/* ---- writes that are done ---------------------------------------------------------------------*/
 
 static struct raft_configuration members_of(const struct raft_kept *kept)
 {

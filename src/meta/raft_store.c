@@ -1,13 +1,13 @@
 /* The writes of a Raft directory.
  *
- * Votes, groups of entries and snapshots from a leader are performed in the order in which they were
- * asked for, one at a time: a log write that was asked for behind a vote is never on disk without it.
- * Entries that wait go out as one group. A snapshot that this node took itself does not hold them up:
- * a job writes it beside, and what it makes superfluous is removed afterwards.
+ * Votes, groups of entries and snapshots from a leader are performed in the order in which they
+ * were asked for, one at a time: a log write that was asked for behind a vote is never on disk
+ * without it. Entries that wait go out as one group. A snapshot that this node took itself does not
+ * hold them up: a job writes it beside, and what it makes superfluous is removed afterwards.
  *
- * What can go wrong: a failed write or sync ends the store, whose owner ends the process. A full disk
- * is met only where something new is made (a segment, a snapshot): that is tried again every second,
- * and everything behind it waits. */
+ * What can go wrong: a failed write or sync ends the store, whose owner ends the process. A full
+ * disk is met only where something new is made (a segment, a snapshot): that is tried again every
+ * second, and everything behind it waits. */
 #include "raft_load.h"
 
 #include <chronik/base/random.h>
@@ -561,8 +561,8 @@ static bool waits_for_space(const struct op *op)
     return op->kind == OP_SNAPSHOT && timer_is_set(&op->retry);
 }
 
-/* Nothing is under way: everything is done, or what is left is given up, because the store failed or
- * waits for space on the disk. */
+/* Nothing is under way: everything is done, or what is left is given up, because the store failed
+ * or waits for space on the disk. */
 static bool is_idle(const struct raft_store *store)
 {
     const struct list *first = list_first(&store->ops);

@@ -121,7 +121,7 @@ static void assert_refused(const struct damage_case *d, int error, const char *w
     raft_load_release(&l);
 }
 
-/* ---- damage ---------------------------------------------------------------------------------*/
+/* ---- damage -----------------------------------------------------------------------------------*/
 
 static void every_flipped_bit_is_repaired(void **state)
 {
@@ -161,7 +161,8 @@ static void every_flipped_bit_is_repaired(void **state)
 /* Damages both copies of whatever lies at `at` and at `other`. */
 static void damage_twice(const struct damage_case *d, unsigned file, uint64_t at, uint64_t other)
 {
-    uint8_t first = (uint8_t)~d->whole[file].data[at], second = (uint8_t)~d->whole[file].data[other];
+    uint8_t first = (uint8_t)~d->whole[file].data[at];
+    uint8_t second = (uint8_t)~d->whole[file].data[other];
     overwrite(d->path[file], &first, 1, at);
     overwrite(d->path[file], &second, 1, other);
 }
@@ -227,7 +228,7 @@ static void a_missing_snapshot_is_reported_when_the_log_needs_it(void **state)
     free(path);
 }
 
-/* ---- crashes --------------------------------------------------------------------------------*/
+/* ---- crashes ----------------------------------------------------------------------------------*/
 
 enum { SECTOR = 512 };
 
@@ -283,7 +284,7 @@ static void writing_goes_on_behind_a_torn_group(void **state)
     struct store_case c;
     struct loop *loop;
     assert_int_equal(loop_new(LOOP_THREADS, &loop), 0);
-    tear(d, 2 * RAFT_BLOCK + (GROUPS - 1) * 2 * RAFT_BLOCK, 2 * RAFT_BLOCK, 0x0202); /* second sectors */
+    tear(d, 2 * RAFT_BLOCK + (GROUPS - 1) * 2 * RAFT_BLOCK, 2 * RAFT_BLOCK, 0x0202);
     for (uint64_t next = LAST + 1; next < LAST + 4; next++) {
         assert_true(case_open(&c, loop, d->dir));
         assert_entries(case_disk(&c), 1, next - 1, 1, LAST + 1, 3);
@@ -358,7 +359,7 @@ static void left_over_files_are_removed(void **state)
     }
 }
 
-/* ---- versions and owners -----------------------------------------------------------------------*/
+/* ---- versions and owners ----------------------------------------------------------------------*/
 
 static void make_newer(const struct damage_case *d, unsigned file, uint64_t at)
 {

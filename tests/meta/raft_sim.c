@@ -12,7 +12,7 @@
 
 enum { SERVERS_MAX = 8, TERMS_MAX = 20000, INDEXES_MAX = 60000, PAIRS = 1 << 17 };
 
-/* ---- the hash machine ------------------------------------------------------------------------------*/
+/* ---- the hash machine -------------------------------------------------------------------------*/
 
 static void *hash_make(void)
 {
@@ -54,7 +54,7 @@ const struct sim_machine sim_hash_machine = {
     .decode = hash_decode, .hash = hash_hash, .command = hash_command,
 };
 
-/* ---- the model -------------------------------------------------------------------------------------*/
+/* ---- the model --------------------------------------------------------------------------------*/
 
 struct entry {
     uint64_t term;
@@ -188,7 +188,7 @@ static void again_in(struct sim *sim, enum event_kind kind, uint64_t low, uint64
     at(sim, sim->now_ms + between(sim, low, high), new_event(kind));
 }
 
-/* ---- logs and snapshots ----------------------------------------------------------------------------*/
+/* ---- logs and snapshots -----------------------------------------------------------------------*/
 
 static uint64_t log_last(const struct log *log)
 {
@@ -263,7 +263,7 @@ static uint64_t entry_hash(const struct entry *e)
     return hash_bytes((uint64_t)e->kind, e->data->data, e->data->len);
 }
 
-/* ---- invariants ------------------------------------------------------------------------------------*/
+/* ---- invariants -------------------------------------------------------------------------------*/
 
 /* Index and term determine the entry and the term before it. */
 static void check_matching(struct server *s, uint64_t index, const struct entry *e,
@@ -271,7 +271,8 @@ static void check_matching(struct server *s, uint64_t index, const struct entry 
 {
     struct pair *pairs = s->sim->pairs;
     size_t place = (size_t)(hash_u64(index, e->term) % PAIRS);
-    while (pairs[place].index != 0 && (pairs[place].index != index || pairs[place].term != e->term)) {
+    while (pairs[place].index != 0 &&
+           (pairs[place].index != index || pairs[place].term != e->term)) {
         place = (place + 1) % PAIRS;
     }
     struct pair *p = &pairs[place];
@@ -376,7 +377,7 @@ static void check_server(struct server *s)
     check_members(s);
 }
 
-/* ---- disk ------------------------------------------------------------------------------------------*/
+/* ---- disk -------------------------------------------------------------------------------------*/
 
 /* Writes to the log that wait behind another write go to the disk together. */
 static bool joins_last_write(const struct server *s, enum write_kind kind)
@@ -459,7 +460,8 @@ static void on_write_log(void *host, uint64_t ticket, uint64_t first, const stru
     struct write *w = push_write(s, WRITE_LOG, ticket);
     bool leads = s->node != NULL && raft_node_role(s->node)->leads;
     if (leads && s->led_term == raft_node_term(s->node) && first <= log_last(&s->log)) {
-        violated(s->sim, "leader append-only: server %llu cuts its log at %llu", U(s->id), U(first));
+        violated(s->sim, "leader append-only: server %llu cuts its log at %llu", U(s->id),
+                 U(first));
     }
     if (first <= s->applied) {
         violated(s->sim, "server %llu cuts applied entries at %llu", U(s->id), U(first));
@@ -495,7 +497,7 @@ static void on_write_snapshot(void *host, uint64_t ticket, const struct raft_ima
     }
 }
 
-/* ---- state machine ---------------------------------------------------------------------------------*/
+/* ---- state machine ----------------------------------------------------------------------------*/
 
 static void check_state(struct server *s)
 {
@@ -537,7 +539,7 @@ static void on_restore(void *host, const struct raft_image *snapshot)
     check_state(s);
 }
 
-/* ---- network ---------------------------------------------------------------------------------------*/
+/* ---- network ----------------------------------------------------------------------------------*/
 
 static void on_send(void *host, uint64_t peer, struct chain *frame)
 {
@@ -574,7 +576,7 @@ static const struct raft_host sim_host = {
     .role_changed = on_role_changed,
 };
 
-/* ---- servers ---------------------------------------------------------------------------------------*/
+/* ---- servers ----------------------------------------------------------------------------------*/
 
 static void after(struct server *s, int error)
 {
@@ -593,7 +595,8 @@ static void start(struct server *s)
     struct raft_item *items = mem_zalloc_array(d->log.n, sizeof *items);
     struct raft_image image = snapshot_image(&d->snapshot);
     struct raft_node_config config = {
-        .id = s->id, .seed = prng_u64(&sim->prng), .snapshot_entries = sim->options->snapshot_entries,
+        .id = s->id, .seed = prng_u64(&sim->prng),
+        .snapshot_entries = sim->options->snapshot_entries,
         .trailing = sim->options->trailing, .inflight_max = sim->options->inflight_max,
         .frame_bytes_max = 500,
     };
@@ -668,14 +671,15 @@ static void disk_done(struct server *s)
     after(s, raft_node_written(s->node, s->sim->now_ms, ticket));
 }
 
-/* ---- what happens to them ----------------------------------------------------------------------------*/
+/* ---- what happens to them ---------------------------------------------------------------------*/
 
 static struct server *some_leader(struct sim *sim)
 {
     struct server *leader = NULL;
     for (unsigned i = 1; i <= sim->n_servers; i++) {
         struct server *s = &sim->servers[i];
-        if (s->node != NULL && raft_node_role(s->node)->leads && (leader == NULL || percent(sim, 50))) {
+        if (s->node != NULL && raft_node_role(s->node)->leads &&
+            (leader == NULL || percent(sim, 50))) {
             leader = s;
         }
     }
@@ -760,7 +764,7 @@ static void nemesis(struct sim *sim)
     }
 }
 
-/* ---- changes of the set of servers --------------------------------------------------------------------*/
+/* ---- changes of the set of servers ------------------------------------------------------------*/
 
 static size_t find_member(const struct raft_member *members, size_t n, uint64_t id)
 {
@@ -842,7 +846,7 @@ static void admin(struct sim *sim)
     }
 }
 
-/* ---- a run -------------------------------------------------------------------------------------------*/
+/* ---- a run ------------------------------------------------------------------------------------*/
 
 static void frame_arrives(struct sim *sim, struct event *event)
 {

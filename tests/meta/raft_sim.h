@@ -2,8 +2,8 @@
  *
  * Every run is a draw of crashes (with whatever part of the writes under way that survived), broken
  * and one-way links, lost frames, slow disks, changes of the set of servers and transfers of
- * leadership; the last part of it heals, and must make progress. After every event the invariants of
- * Raft are checked (Ongaro's dissertation, figure 3.2):
+ * leadership; the last part of it heals, and must make progress. After every event the invariants
+ * of Raft are checked (Ongaro's dissertation, figure 3.2):
  *
  *   election safety         one leader in a term
  *   log matching            index and term determine an entry, and the term before it

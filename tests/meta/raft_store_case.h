@@ -6,7 +6,8 @@
 
 #include <chronik/meta/raft_store.h>
 
-/* On a file system in memory where there is one: these tests open directories thousands of times. */
+/* On a file system in memory where there is one: these tests open directories thousands of
+ * times. */
 static inline char *fast_dir(void)
 {
     char *dir = mem_strdup("/dev/shm/chronik-raft-XXXXXX");

@@ -380,7 +380,8 @@ int main(void)
     for (unsigned i = 0; i < countof(tests); i++) {
         bool first = i < countof(TESTS);
         tests[i] = (struct CMUnitTest){
-            .name = mem_sprintf("%s_%s", TESTS[i % countof(TESTS)].name, first ? "uring" : "threads"),
+            .name = mem_sprintf("%s_%s", TESTS[i % countof(TESTS)].name,
+                                first ? "uring" : "threads"),
             .test_func = TESTS[i % countof(TESTS)].run,
             .setup_func = set_up,
             .teardown_func = tear_down,

@@ -4,9 +4,9 @@
  * command.api); image_apply() applies one entry: total, deterministic, without I/O. At equal Raft
  * index, the images of all nodes are equal, and so are their hashes. Nobody else changes an image.
  *
- * Commands were decided by the controller on one image (chronik/meta/controller.h). An entry names
- * that image by its `base`, and is applied to exactly that one: on any other its commands are refused
- * as a whole, and decided anew. Besides, each command checks what must hold for it.
+ * Commands were decided by the controller on one image (src/meta/controller.h). An entry names
+ * that image by its `base`, and is applied to exactly that one: on any other its commands are
+ * refused as a whole, and decided anew. Besides, each command checks what must hold for it.
  *
  * Pointers into an image stay valid until something is applied that concerns the object; whoever
  * waits keeps ids. Iteration is in an order that is the same on every node. */
@@ -42,7 +42,7 @@ struct image_configs {
     size_t n;
 };
 
-/* ---- brokers ------------------------------------------------------------------------------------*/
+/* ---- brokers ----------------------------------------------------------------------------------*/
 
 struct image_endpoint {
     char *listener, *host;
@@ -59,8 +59,8 @@ struct image_broker {
     int32_t id;
     int64_t epoch;           /* Raft index of its registration */
     struct uuid incarnation; /* made at each start of the process */
-    struct uuid raft_directory; /* where its Raft state lives; another one means that it was wiped */
-    bool fenced;             /* not serving: leads nothing, is in no in-sync set, takes no new replica */
+    struct uuid raft_directory; /* where its Raft state lives; another one: it was wiped */
+    bool fenced;             /* not serving: leads nothing, takes no new replica to lead */
     bool stopping;           /* asked to hand over its partitions; it will be fenced next */
     char *rack;              /* NULL: none */
     struct image_endpoint *endpoints;
@@ -68,7 +68,7 @@ struct image_broker {
     unsigned n_endpoints, n_directories;
 };
 
-/* ---- topics -------------------------------------------------------------------------------------*/
+/* ---- topics -----------------------------------------------------------------------------------*/
 
 enum image_recovery { IMAGE_RECOVERED = 0, IMAGE_RECOVERING = 1 }; /* KIP-704 */
 
@@ -80,8 +80,8 @@ struct image_partition {
     uint8_t recovery;    /* enum image_recovery */
     uint8_t n_replicas, n_isr, n_elr, n_adding, n_removing;
     /* Broker ids; the first replica is the preferred leader. One allocation. `elr`: eligible leader
-     * replicas (KIP-966): they left the in-sync set while it was below min.insync.replicas. `adding`
-     * and `removing`: a reassignment under way. */
+     * replicas (KIP-966): they left the in-sync set while it was below min.insync.replicas.
+     * `adding` and `removing`: a reassignment under way. */
     int32_t *replicas, *isr, *elr, *adding, *removing;
     struct uuid *directories; /* of each replica; NULL: unassigned, i.e. the broker's only one */
 };
@@ -98,7 +98,7 @@ struct image_topic {
     struct map_node by_id; /* private */
 };
 
-/* ---- the whole ----------------------------------------------------------------------------------*/
+/* ---- the whole --------------------------------------------------------------------------------*/
 
 struct image_feature {
     char *name;
@@ -146,8 +146,8 @@ const struct image_topic *image_topic(const struct image *image, struct text nam
 const struct image_topic *image_topic_by_id(const struct image *image, const struct uuid *id);
 
 /* NULL when there is no such topic or partition. */
-const struct image_partition *image_partition(const struct image *image, const struct uuid *topic_id,
-                                              int32_t partition);
+const struct image_partition *image_partition(const struct image *image,
+                                              const struct uuid *topic_id, int32_t partition);
 
 /* The settings of a resource, or NULL when none were set; one of them, or a null text. */
 const struct image_configs *image_configs(const struct image *image, enum image_resource type,
@@ -172,7 +172,7 @@ static inline bool image_has(const int32_t *ids, unsigned n, int32_t id)
     return false;
 }
 
-/* ---- the state machine --------------------------------------------------------------------------*/
+/* ---- the state machine ------------------------------------------------------------------------*/
 
 /* What became of one command. */
 struct apply_result {
@@ -194,8 +194,8 @@ typedef void image_applied(void *arg, const struct command_id *id, struct apply_
 
 /* Applies the entry at `index`; entries come in order, those without commands (empty) may be left
  * out. Total: an entry that cannot be decoded changes nothing but the index and returns -EBADMSG,
- * which is a bug or damage (every node sees the same); -ENOTSUP: a newer version wrote it, this node
- * must not go on. */
+ * which is a bug or damage (every node sees the same); -ENOTSUP: a newer version wrote it, this
+ * node must not go on. */
 int image_apply(struct image *image, uint64_t index, struct bytes entry, image_applied *applied,
                 void *arg);
 

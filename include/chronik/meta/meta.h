@@ -1,20 +1,20 @@
 /* The metadata of the cluster, for the rest of the broker: what is applied here, and how to ask for
  * changes.
  *
- * Every node holds the whole image (meta/image.h), kept equal by a Raft group of which every node is
- * a member. The node that leads the group is the controller: it decides requests against its applied
- * image and proposes commands. A request may be made on any node at any time: it waits for a leader,
- * is sent to it, is repeated when the leader changes, and is answered when what it led to is applied
- * on *this* node (or was refused, or its deadline has passed). Nothing is applied twice. A group of
- * one goes the same way.
+ * Every node holds the whole image (meta/image.h), kept equal by a Raft group of which every node
+ * is a member. The node that leads the group is the controller: it decides requests against its
+ * applied image and proposes commands. A request may be made on any node at any time: it waits for
+ * a leader, is sent to it, is repeated when the leader changes, and is answered when what it led to
+ * is applied on *this* node (or was refused, or its deadline has passed). Nothing is applied twice.
+ * A group of one goes the same way.
  *
  * The order of a start (chronikd): meta_open() and store_open(); when both are open,
  * meta_register_broker() forms the cluster if need be; with its answer the image is caught up and
- * `changes` start; meta_report_directory() for each directory that is not known; meta_broker_state()
- * when the broker is ready to serve.
+ * `changes` start; meta_report_directory() for each directory that is not known;
+ * meta_broker_state() when the broker is ready to serve.
  *
- * Who may call: the loop's thread. Callbacks come in the events and advance steps, never from inside
- * the call that asked for them. */
+ * Who may call: the loop's thread. Callbacks come in the events and advance steps, never from
+ * inside the call that asked for them. */
 #ifndef CHRONIK_META_META_H
 #define CHRONIK_META_META_H
 
@@ -47,8 +47,8 @@ struct meta_config {
 };
 
 struct meta_events {
-    /* The Raft directory is open and the replica runs, or it could not be: -errno and a sentence that
-     * says what to do; then meta_free(). */
+    /* The Raft directory is open and the replica runs, or it could not be: -errno and a sentence
+     * that says what to do; then meta_free(). */
     void (*opened)(void *arg, int error, const char *message);
 
     /* The Raft directory failed, or the replica found what cannot be: the process must end. */
@@ -57,8 +57,8 @@ struct meta_events {
     /* The controller changed: its node, or -1 when none is known. */
     void (*controller_changed)(void *arg, int32_t controller);
 
-    /* Changes of the image, from the moment on at which this broker's registration was applied. They
-     * also come, as differences, when a snapshot replaced the image. */
+    /* Changes of the image, from the moment on at which this broker's registration was applied.
+     * They also come, as differences, when a snapshot replaced the image. */
     struct image_listener changes;
 };
 
@@ -70,7 +70,7 @@ struct meta *meta_open(struct loop *loop, const char *dir, const struct meta_con
 void meta_close(struct meta *meta, void (*closed)(void *arg), void *arg);
 void meta_free(struct meta *meta);
 
-/* ---- what is known ------------------------------------------------------------------------------*/
+/* ---- what is known ----------------------------------------------------------------------------*/
 
 /* The image that is applied here. It may be replaced when a snapshot arrives: fetch it anew in each
  * turn. Not caught up before this broker's registration was answered. */
@@ -101,12 +101,12 @@ void meta_quorum(const struct meta *meta, struct meta_quorum *ret_quorum);
 
 void meta_metrics(struct meta *meta, struct metrics *metrics);
 
-/* ---- requests -----------------------------------------------------------------------------------*/
+/* ---- requests ---------------------------------------------------------------------------------*/
 
 struct meta_request;
 
-/* The answer: KAFKA_NONE and the response of that kind, valid during the call; or why there is none:
- * REQUEST_TIMED_OUT (it may yet be applied, once). */
+/* The answer: KAFKA_NONE and the response of that kind, valid during the call; or why there is
+ * none: REQUEST_TIMED_OUT (it may yet be applied, once). */
 typedef void meta_done(void *arg, enum kafka_error error, const void *response);
 
 /* Forgets a request: `done` will not be called. What was asked for may still happen. */
@@ -116,7 +116,7 @@ void meta_cancel(struct meta *meta, struct meta_request *request);
  * loop_now_ns()), and calls `done` exactly once with a `const struct meta_X_response *`.
  *
  * For example:
- *     meta_create_topics(meta, &(struct meta_create_topics_request){ .topics = …, .n_topics = 1 },
+ *     meta_create_topics(meta, &(struct meta_create_topics_request){ .topics = t, .n_topics = 1 },
  *                        loop_now_ns(loop) + 30 * NS_PER_S, created, conn); */
 enum meta_request_kind {
     META_REGISTER_BROKER = 1,
@@ -136,7 +136,8 @@ struct meta_request *meta_ask(struct meta *meta, enum meta_request_kind kind, co
                               uint64_t deadline_ns, meta_done *done, void *arg);
 
 #define META_REQUEST(name, kind)                                                                   \
-    static inline struct meta_request *name(struct meta *meta, const struct name##_request *request, \
+    static inline struct meta_request *name(struct meta *meta,                                     \
+                                            const struct name##_request *request,                  \
                                             uint64_t deadline_ns, meta_done *done, void *arg)      \
     {                                                                                              \
         return meta_ask(meta, kind, request, deadline_ns, done, arg);                              \
@@ -154,7 +155,7 @@ META_REQUEST(meta_report_directory, META_REPORT_DIRECTORY)
 META_REQUEST(meta_set_features, META_SET_FEATURES)
 META_REQUEST(meta_elect_leaders, META_ELECT_LEADERS)
 
-/* ---- the other nodes ----------------------------------------------------------------------------*/
+/* ---- the other nodes --------------------------------------------------------------------------*/
 
 /* How frames reach the other members. A frame may get lost, never be reordered within a peer. */
 struct meta_transport {

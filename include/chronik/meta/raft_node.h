@@ -1,8 +1,8 @@
 /* One Raft replica as a pure state machine: no clock, no files, no sockets, no threads.
  *
  * It wraps the core of libraft 0.22.1 (raft_step) and does around it what the core leaves to its
- * user: the entries in memory, the order of term, entries, messages and acknowledgements, snapshots,
- * the connection-loss hint, and the rules that keep clear of the core's known defects
+ * user: the entries in memory, the order of term, entries, messages and acknowledgements,
+ * snapshots, the connection-loss hint, and the rules that keep clear of the core's known defects
  * (docs/decisions/raft.md). Whoever runs it is the host: it performs what the callbacks of struct
  * raft_host ask for, and reports back with raft_node_*() calls.
  *
@@ -16,9 +16,9 @@
  * raft_node_*() calls, and must not call back into the node.
  *
  * Results: 0, or a negative errno. -EBADMSG (a frame that cannot be), -EAGAIN (not the leader, or
- * not yet) and -EINVAL (what was asked for is not allowed now) leave the node as it was. Anything else
- * is fatal: the replica must not go on, and the process ends. A disk write has no way to fail: retry
- * it or end the process. */
+ * not yet) and -EINVAL (what was asked for is not allowed now) leave the node as it was. Anything
+ * else is fatal: the replica must not go on, and the process ends. A disk write has no way to fail:
+ * retry it or end the process. */
 #ifndef CHRONIK_META_RAFT_NODE_H
 #define CHRONIK_META_RAFT_NODE_H
 
@@ -56,7 +56,7 @@ struct raft_member {
 
 struct raft_role {
     bool leads;      /* this node is the leader */
-    bool ready;      /* and has applied an entry of its own term: its state is the newest there is */
+    bool ready;      /* and has applied an entry of its own term: its state is the newest */
     uint64_t term;
     uint64_t leader; /* 0: unknown */
 };
@@ -76,7 +76,8 @@ struct raft_host {
                            uint64_t keep_from, bool install);
 
     /* Send, in order per peer. Frames may get lost; they must not be delivered out of order, and
-     * none of an older connection after one of a newer (raft_node_receive). Takes the frame over. */
+     * none of an older connection after one of a newer (raft_node_receive). Takes the frame
+     * over. */
     void (*send)(void *host, uint64_t peer, struct chain *frame);
 
     /* Apply a committed entry; each index comes once, in order. Barriers and members come too. */
@@ -117,8 +118,8 @@ struct raft_disk_state {
  * RAFT_ENTRY_MEMBERS. A host makes it durable, with term 1 and no vote, on an empty disk. */
 void raft_node_bootstrap(const struct raft_member *members, size_t n, struct buf *to);
 
-/* Whether a disk state has this node as its group's only voter. Such a host must first make term + 1
- * and a vote for itself durable, and open the node with them. */
+/* Whether a disk state has this node as its group's only voter. Such a host must first make term +
+ * 1 and a vote for itself durable, and open the node with them. */
 bool raft_node_is_sole_voter(const struct raft_disk_state *disk, uint64_t id);
 
 /* Starts a replica from what is on disk and durable (sync what may be in the page cache only). The
@@ -146,8 +147,9 @@ int raft_node_peer_closed(struct raft_node *node, uint64_t now_ms, uint64_t peer
  * snapshot; log writes in the order in which they were asked for. */
 int raft_node_written(struct raft_node *node, uint64_t now_ms, uint64_t ticket);
 
-/* Appends one command to the log; `*ret_index` is where. It may still be replaced by another leader's
- * entry: what counts is what is applied. -EAGAIN when this node does not lead. The data is copied. */
+/* Appends one command to the log; `*ret_index` is where. It may still be replaced by another
+ * leader's entry: what counts is what is applied. -EAGAIN when this node does not lead. The data is
+ * copied. */
 int raft_node_submit(struct raft_node *node, uint64_t now_ms, struct bytes data,
                      uint64_t *ret_index);
 
@@ -160,15 +162,15 @@ int raft_node_catch_up(struct raft_node *node, uint64_t now_ms, uint64_t id);
 bool raft_node_caught_up(const struct raft_node *node, uint64_t id);
 
 /* Proposes another set of members. -EAGAIN as long as the last change is not on every voter or this
- * leader has not committed an entry of its own term; -EINVAL when more than one server would gain or
- * lose its vote, or fewer than two voters would remain of more than one. */
+ * leader has not committed an entry of its own term; -EINVAL when more than one server would gain
+ * or lose its vote, or fewer than two voters would remain of more than one. */
 int raft_node_change(struct raft_node *node, uint64_t now_ms, const struct raft_member *members,
                      size_t n);
 
 /* What went wrong when a call returned a fatal error: a sentence for the log. */
 const char *raft_node_fault(const struct raft_node *node);
 
-/* ---- what it knows ------------------------------------------------------------------------------*/
+/* ---- what it knows ----------------------------------------------------------------------------*/
 
 const struct raft_role *raft_node_role(const struct raft_node *node);
 uint64_t raft_node_term(const struct raft_node *node);
@@ -182,7 +184,8 @@ uint64_t raft_node_snapshot_index(const struct raft_node *node); /* 0: none */
 /* The term of an entry in memory or of the snapshot; 0 when it is neither. */
 uint64_t raft_node_term_of(const struct raft_node *node, uint64_t index);
 
-/* The members in use, committed or not: how many there are. Addresses stay until the set changes. */
+/* The members in use, committed or not: how many there are. Addresses stay until the set
+ * changes. */
 size_t raft_node_members(const struct raft_node *node, struct raft_member to[RAFT_MEMBERS_MAX]);
 
 /* Up to which index a member has everything durably; 0 when this node does not lead. */

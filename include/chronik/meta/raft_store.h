@@ -4,13 +4,13 @@
  *   DIR/log-INDEX      entries from INDEX on; a few hundred KiB each
  *   DIR/snapshot-INDEX the state at INDEX
  *
- * Everything is stored twice, in different blocks, so that a damaged copy is repaired from the other
- * when the directory is opened. What is damaged in both, or missing, is reported and never guessed
- * over: a voter that forgot what it promised must not vote. Only the last write to the log may be
- * incomplete: it was not acknowledged, and is cut off.
+ * Everything is stored twice, in different blocks, so that a damaged copy is repaired from the
+ * other when the directory is opened. What is damaged in both, or missing, is reported and never
+ * guessed over: a voter that forgot what it promised must not vote. Only the last write to the log
+ * may be incomplete: it was not acknowledged, and is cut off.
  *
- * Writes are performed in the order in which they are asked for, one at a time; `written` follows in
- * the events step, when they are durable. A write that fails ends the store (rule 19 of
+ * Writes are performed in the order in which they are asked for, one at a time; `written` follows
+ * in the events step, when they are durable. A write that fails ends the store (rule 19 of
  * docs/durability.md). */
 #ifndef CHRONIK_META_RAFT_STORE_H
 #define CHRONIK_META_RAFT_STORE_H

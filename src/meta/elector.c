@@ -1,0 +1,369 @@
+/* Elections: elector.h has the rules.
+ *
+ * For each partition concerned a plan is made from what the image says: the sets as they would be,
+ * and the leader that follows. Where the plan differs from what there is, it becomes a change,
+ * bound to the two epochs. All changes of one event go into one command. */
+#include "elector.h"
+
+enum { LEADER_STAYS = -2, RECOVERY_STAYS = -1, NOBODY = -1 };
+
+struct set {
+    int32_t ids[IMAGE_REPLICAS_MAX];
+    unsigned n;
+};
+
+/* What a partition is to become. */
+struct plan {
+    const struct image_topic *topic;
+    int32_t partition;
+    const struct image_partition *now;
+    struct set isr, elr;
+    int32_t leader;
+    int8_t recovery;
+    unsigned min_isr;
+    bool unclean_allowed;
+};
+
+void elector_init(struct elector *e, const struct image *image, struct arena *arena,
+                  const struct config_layers *layers)
+{
+    struct topic_config defaults;
+    topic_config_resolve(layers, &defaults);
+    *e = (struct elector){ .image = image, .arena = arena, .up = NOBODY, .down = NOBODY,
+                           .min_isr = defaults.min_insync_replicas,
+                           .unclean = defaults.unclean_leader_election };
+}
+
+void elector_release(struct elector *e)
+{
+    free(e->changes);
+    e->changes = NULL;
+    e->n = e->cap = 0;
+}
+
+struct command_change_partitions elector_command(const struct elector *e)
+{
+    return (struct command_change_partitions){ .changes = e->changes, .n_changes = (int32_t)e->n };
+}
+
+/* ---- sets -------------------------------------------------------------------------------------*/
+
+static struct set set_of(const int32_t *ids, unsigned n)
+{
+    struct set set = { .n = n };
+    for (unsigned i = 0; i < n; i++) {
+        set.ids[i] = ids[i];
+    }
+    return set;
+}
+
+static bool has(const struct set *set, int32_t id)
+{
+    return image_has(set->ids, set->n, id);
+}
+
+static void add(struct set *set, int32_t id)
+{
+    if (!has(set, id)) {
+        set->ids[set->n++] = id;
+    }
+}
+
+static void drop(struct set *set, int32_t id)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < set->n; i++) {
+        if (set->ids[i] != id) {
+            set->ids[kept++] = set->ids[i];
+        }
+    }
+    set->n = kept;
+}
+
+static bool same(const struct set *set, const int32_t *ids, unsigned n)
+{
+    return set->n == n && memcmp(set->ids, ids, n * sizeof *ids) == 0;
+}
+
+/* ---- plans ------------------------------------------------------------------------------------*/
+
+static bool serves(const struct elector *e, int32_t id)
+{
+    const struct image_broker *b = image_broker(e->image, id);
+    return id != e->down && (id == e->up || (b != NULL && !b->fenced && !b->stopping));
+}
+
+static unsigned min_isr_of(const struct elector *e, const struct image_topic *topic,
+                           const struct image_partition *p)
+{
+    int64_t n = e->min_isr;
+    struct text own = image_config(&topic->configs, text_of("min.insync.replicas"));
+    if (own.data == NULL || !text_to_i64(own, &n)) {
+        n = e->min_isr;
+    }
+    return (unsigned)min_i64(max_i64(n, 1), p->n_replicas);
+}
+
+static bool unclean_allowed(const struct elector *e, const struct image_topic *topic)
+{
+    struct text own = image_config(&topic->configs, text_of("unclean.leader.election.enable"));
+    return own.data != NULL ? text_is(own, "true") : e->unclean;
+}
+
+static struct plan plan_for(const struct elector *e, const struct image_topic *topic,
+                            int32_t partition)
+{
+    const struct image_partition *now = &topic->partitions[partition];
+    return (struct plan){ .topic = topic, .partition = partition, .now = now,
+                          .isr = set_of(now->isr, now->n_isr),
+                          .elr = set_of(now->elr, now->n_elr),
+                          .leader = now->leader, .recovery = RECOVERY_STAYS,
+                          .min_isr = min_isr_of(e, topic, now),
+                          .unclean_allowed = unclean_allowed(e, topic) };
+}
+
+/* Who was in sync and no longer is becomes eligible while the set is too small to acknowledge
+ * anything without it. */
+static void settle_eligible(struct plan *plan)
+{
+    if (plan->isr.n >= plan->min_isr) {
+        plan->elr.n = 0;
+        return;
+    }
+    for (unsigned i = 0; i < plan->now->n_isr; i++) {
+        if (!has(&plan->isr, plan->now->isr[i])) {
+            add(&plan->elr, plan->now->isr[i]);
+        }
+    }
+    for (unsigned i = 0; i < plan->isr.n; i++) {
+        drop(&plan->elr, plan->isr.ids[i]);
+    }
+}
+
+/* The first replica, in order of preference, that is in the set and serves. */
+static int32_t first_serving(const struct elector *e, const struct plan *plan,
+                             const struct set *set)
+{
+    for (unsigned i = 0; i < plan->now->n_replicas; i++) {
+        int32_t id = plan->now->replicas[i];
+        if ((set == NULL || has(set, id)) && serves(e, id)) {
+            return id;
+        }
+    }
+    return NOBODY;
+}
+
+static void elect(const struct elector *e, struct plan *plan)
+{
+    if (plan->leader != NOBODY && has(&plan->isr, plan->leader) && serves(e, plan->leader)) {
+        return;
+    }
+    plan->leader = first_serving(e, plan, &plan->isr);
+    if (plan->leader == NOBODY && plan->isr.n == 0) {
+        plan->leader = first_serving(e, plan, &plan->elr);
+        if (plan->leader != NOBODY) {
+            drop(&plan->elr, plan->leader);
+            add(&plan->isr, plan->leader);
+        }
+    }
+    if (plan->leader == NOBODY && plan->unclean_allowed) {
+        plan->leader = first_serving(e, plan, NULL);
+        if (plan->leader != NOBODY) {
+            plan->isr = set_of(&plan->leader, 1);
+            plan->elr.n = 0;
+            plan->recovery = IMAGE_RECOVERING;
+        }
+    }
+}
+
+static int32_t *keep(struct elector *e, const struct set *set)
+{
+    return arena_dup(e->arena, set->ids, set->n * sizeof set->ids[0]);
+}
+
+/* A plan that changes something becomes a change. */
+static void propose(struct elector *e, const struct plan *plan)
+{
+    const struct image_partition *now = plan->now;
+    bool isr_differs = !same(&plan->isr, now->isr, now->n_isr);
+    bool elr_differs = !same(&plan->elr, now->elr, now->n_elr);
+    bool leader_differs = plan->leader != now->leader;
+    bool recovery_differs = plan->recovery != RECOVERY_STAYS && plan->recovery != now->recovery;
+    if (!isr_differs && !elr_differs && !leader_differs && !recovery_differs) {
+        return;
+    }
+    struct command_change_partitions_change change = command_change_partitions_change_default;
+    change.topic_id = plan->topic->id;
+    change.partition = plan->partition;
+    change.leader_epoch = now->leader_epoch;
+    change.partition_epoch = now->epoch;
+    change.leader = leader_differs ? plan->leader : LEADER_STAYS;
+    change.recovery = recovery_differs ? plan->recovery : RECOVERY_STAYS;
+    change.n_isr = change.n_elr = change.n_replicas = change.n_adding = change.n_removing =
+        change.n_directories = -1;
+    if (isr_differs) {
+        change.isr = keep(e, &plan->isr);
+        change.n_isr = (int32_t)plan->isr.n;
+    }
+    if (elr_differs) {
+        change.elr = keep(e, &plan->elr);
+        change.n_elr = (int32_t)plan->elr.n;
+    }
+    e->changes = mem_grow(e->changes, &e->cap, e->n + 1, sizeof *e->changes);
+    e->changes[e->n++] = change;
+}
+
+/* ---- events -----------------------------------------------------------------------------------*/
+
+/* Calls `plan_one` for every partition of which the broker is a replica. */
+static void each_replica(struct elector *e, int32_t broker,
+                         void (*plan_one)(struct elector *e, struct plan *plan, int32_t broker))
+{
+    for (size_t t = 0; t < image_topic_count(e->image); t++) {
+        const struct image_topic *topic = image_topic_at(e->image, t);
+        for (int32_t i = 0; i < topic->n_partitions; i++) {
+            const struct image_partition *p = &topic->partitions[i];
+            if (image_has(p->replicas, p->n_replicas, broker)) {
+                struct plan plan = plan_for(e, topic, i);
+                plan_one(e, &plan, broker);
+                propose(e, &plan);
+            }
+        }
+    }
+}
+
+static void plan_fence(struct elector *e, struct plan *plan, int32_t broker)
+{
+    drop(&plan->isr, broker);
+    settle_eligible(plan);
+    elect(e, plan);
+}
+
+void elector_fence(struct elector *e, int32_t broker)
+{
+    e->down = broker;
+    each_replica(e, broker, plan_fence);
+}
+
+/* Is anybody else up who has what was acknowledged? */
+static bool another_is_up(const struct elector *e, const struct plan *plan, int32_t broker)
+{
+    for (unsigned i = 0; i < plan->now->n_replicas; i++) {
+        int32_t id = plan->now->replicas[i];
+        if (id != broker && serves(e, id) && (has(&plan->isr, id) || has(&plan->elr, id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever may have lost what it acknowledged, and can be done without, is done without: it fetches
+ * and comes back. One of the last with proof stays eligible. */
+static void plan_unproven(struct elector *e, struct plan *plan, int32_t broker)
+{
+    drop(&plan->isr, broker);
+    settle_eligible(plan);
+    drop(&plan->elr, broker);
+    elect(e, plan);
+}
+
+static void plan_unclean(struct elector *e, struct plan *plan, int32_t broker)
+{
+    if (another_is_up(e, plan, broker)) {
+        plan_unproven(e, plan, broker);
+    } else {
+        plan_fence(e, plan, broker);
+    }
+}
+
+void elector_restart(struct elector *e, int32_t broker, bool clean, bool proven)
+{
+    e->down = broker;
+    each_replica(e, broker, !proven ? plan_unproven : clean ? plan_fence : plan_unclean);
+}
+
+static void plan_unfence(struct elector *e, struct plan *plan, int32_t broker)
+{
+    (void)broker;
+    if (plan->now->leader == NOBODY) {
+        elect(e, plan);
+    }
+}
+
+void elector_unfence(struct elector *e, int32_t broker)
+{
+    e->up = broker;
+    each_replica(e, broker, plan_unfence);
+}
+
+/* A leader that stops stays where nobody can take over: until it is fenced, it serves. */
+static void plan_stop(struct elector *e, struct plan *plan, int32_t broker)
+{
+    if (plan->now->leader == broker) {
+        int32_t other = first_serving(e, plan, &plan->isr);
+        plan->leader = other == NOBODY ? broker : other;
+    }
+    if (plan->leader != broker && plan->isr.n > 1) {
+        drop(&plan->isr, broker);
+        settle_eligible(plan);
+    }
+}
+
+void elector_stop(struct elector *e, int32_t broker)
+{
+    e->down = broker;
+    each_replica(e, broker, plan_stop);
+}
+
+void elector_balance(struct elector *e, size_t max)
+{
+    for (size_t t = 0; t < image_topic_count(e->image); t++) {
+        const struct image_topic *topic = image_topic_at(e->image, t);
+        for (int32_t i = 0; i < topic->n_partitions && e->n < max; i++) {
+            elector_elect(e, topic, i, ELECT_PREFERRED);
+        }
+    }
+}
+
+void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t partition,
+                     const int32_t *isr, int32_t n_isr, int8_t recovery)
+{
+    struct plan plan = plan_for(e, topic, partition);
+    plan.isr = set_of(isr, (unsigned)n_isr);
+    plan.recovery = recovery;
+    settle_eligible(&plan);
+    propose(e, &plan);
+}
+
+static enum kafka_error elect_preferred(struct elector *e, struct plan *plan)
+{
+    int32_t preferred = plan->now->replicas[0];
+    if (plan->now->leader == preferred) {
+        return KAFKA_ELECTION_NOT_NEEDED;
+    }
+    if (!has(&plan->isr, preferred) || !serves(e, preferred)) {
+        return KAFKA_PREFERRED_LEADER_NOT_AVAILABLE;
+    }
+    plan->leader = preferred;
+    propose(e, plan);
+    return KAFKA_NONE;
+}
+
+enum kafka_error elector_elect(struct elector *e, const struct image_topic *topic,
+                               int32_t partition, enum election election)
+{
+    struct plan plan = plan_for(e, topic, partition);
+    if (election == ELECT_PREFERRED) {
+        return elect_preferred(e, &plan);
+    }
+    if (plan.now->leader != NOBODY) {
+        return KAFKA_ELECTION_NOT_NEEDED;
+    }
+    plan.unclean_allowed = true;
+    elect(e, &plan);
+    if (plan.leader == NOBODY) {
+        return KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE;
+    }
+    propose(e, &plan);
+    return KAFKA_NONE;
+}

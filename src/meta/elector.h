@@ -1,0 +1,69 @@
+/* The LeaderElector: who leads a partition, and who is in its in-sync set, when brokers come and
+ * go.
+ *
+ * It is fed by applied state only and acts only where the Raft leader is; what it proposes is bound
+ * to the leader and partition epoch that it saw. The order of an election (KIP-966; rules 16 and 17
+ * of docs/durability.md):
+ *
+ *   1. the leader there is, if it is in sync and serves
+ *   2. the first replica, in order of preference, that is in sync and serves
+ *   3. when nobody is in sync any more: the first eligible replica that serves
+ *   4. nobody. Where the topic allows it, or an operator asks, any replica that serves: unclean
+ *
+ * A replica that leaves the in-sync set while that is smaller than min.insync.replicas becomes
+ * eligible: it has everything that was acknowledged. */
+#ifndef CHRONIK_SRC_META_ELECTOR_H
+#define CHRONIK_SRC_META_ELECTOR_H
+
+#include <chronik/base/arena.h>
+#include <chronik/meta/command.h>
+#include <chronik/meta/config.h>
+#include <chronik/meta/image.h>
+
+/* Changes of partitions being worked out. */
+struct elector {
+    const struct image *image;
+    struct arena *arena;
+    int32_t min_isr;    /* of topics that set none themselves */
+    bool unclean;
+    int32_t up, down;   /* brokers to be taken as serving, or not, from now on; -1: none */
+    struct command_change_partitions_change *changes;
+    size_t n, cap;
+};
+
+/* `layers`: without a topic's. */
+void elector_init(struct elector *e, const struct image *image, struct arena *arena,
+                  const struct config_layers *layers);
+void elector_release(struct elector *e);
+
+/* A broker is fenced: it leaves all in-sync sets, and somebody else leads where it did. */
+void elector_fence(struct elector *e, int32_t broker);
+
+/* A broker begins a new life. `clean`: its last one ended cleanly. `proven`: it has everything it
+ * ever promised (rule 17 b); otherwise it is in sync nowhere any more, and eligible nowhere. */
+void elector_restart(struct elector *e, int32_t broker, bool clean, bool proven);
+
+/* A broker serves from now on: partitions without a leader may get one. */
+void elector_unfence(struct elector *e, int32_t broker);
+
+/* A broker is about to stop: others lead where they can. */
+void elector_stop(struct elector *e, int32_t broker);
+
+/* Gives partitions back to their preferred leaders where these are in sync; at most `max`
+ * changes. */
+void elector_balance(struct elector *e, size_t max);
+
+/* A leader's new in-sync set, already checked. */
+void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t partition,
+                     const int32_t *isr, int32_t n_isr, int8_t recovery);
+
+enum election { ELECT_PREFERRED = 0, ELECT_UNCLEAN = 1 };
+
+/* One partition's election on request. */
+enum kafka_error elector_elect(struct elector *e, const struct image_topic *topic,
+                               int32_t partition, enum election election);
+
+/* All changes as one command. */
+struct command_change_partitions elector_command(const struct elector *e);
+
+#endif
