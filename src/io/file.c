@@ -1,7 +1,7 @@
 /* Files, the blocking way: opening, whole reads and writes, syncs, whole-file helpers.
  *
- * The happy path of a write is one pwritev(2). What can go wrong: a call is interrupted or cut short
- * (it goes on where it stopped), the file system does not know O_DIRECT (opened without, and
+ * The happy path of a write is one pwritev(2). What can go wrong: a call is interrupted or cut
+ * short (it goes on where it stopped), the file system does not know O_DIRECT (opened without, and
  * fdatasync follows each write), or the device fails: that is reported, never tried again. */
 #include <chronik/io/file.h>
 

@@ -2,9 +2,9 @@
  *
  * Connections are accepted by an ordinary listener and handed to libmicrohttpd, which keeps them in
  * an epoll set of its own. That set's descriptor is polled like a socket; when it is readable, or
- * when libmicrohttpd wants to look at a time limit, MHD_run() does what is due and asks for replies,
- * which are ready at once. Without connections there is no timer and nothing is polled but the
- * listener and an empty set. */
+ * when libmicrohttpd wants to look at a time limit, MHD_run() does what is due and asks for
+ * replies, which are ready at once. Without connections there is no timer and nothing is polled but
+ * the listener and an empty set. */
 #include <chronik/io/http.h>
 
 #include "net_inside.h"

@@ -80,9 +80,9 @@ void process_usage(struct process_usage *ret_usage)
 {
     struct rusage usage;
     struct buf buf = { 0 };
-    unsigned long long pages = 0;
     check(getrusage(RUSAGE_SELF, &usage) == 0);
-    sscanf(load("/proc/self/statm", &buf), "%*u %llu", &pages);
+    const char *second = strchr(load("/proc/self/statm", &buf), ' ');
+    uint64_t pages = second ? strtoull(second, NULL, 10) : 0;
     *ret_usage = (struct process_usage){
         .cpu_s = seconds(usage.ru_utime) + seconds(usage.ru_stime),
         .resident = pages * (uint64_t)sysconf(_SC_PAGESIZE),

@@ -118,11 +118,13 @@ static void sink(struct diag *diag, enum diag_level level, enum diag_module modu
  * sends its messages elsewhere has inherited the variable, but not the socket. */
 static bool stderr_is_journal(void)
 {
-    const char *stream = getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
+    struct text inode = text_of(getenv("JOURNAL_STREAM"));
+    int64_t device_n, inode_n;
     struct stat st;
-    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+    struct text device = text_cut(&inode, ':');
+    return text_to_i64(device, &device_n) && text_to_i64(inode, &inode_n) &&
+           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == (dev_t)device_n &&
+           st.st_ino == (ino_t)inode_n;
 }
 
 void process_log_init(struct process_log *log, bool json, enum diag_level level)

@@ -4,8 +4,8 @@
  * and send everything a turn has queued with one sendmsg(2); uv_tcp would own both.
  *
  * The happy path: the socket is readable, recv(2), `data`; the owner queues a reply with
- * stream_send(); the flush step sends it. Only when the kernel does not take all of it is the socket
- * polled for writability. An idle stream is its struct and nothing else.
+ * stream_send(); the flush step sends it. Only when the kernel does not take all of it is the
+ * socket polled for writability. An idle stream is its struct and nothing else.
  *
  * What can go wrong:
  * - The peer ends its side: what is queued by the end of the turn is still sent, then the stream

@@ -434,8 +434,8 @@ static void slept(struct job *job)
     happened(container_of(job, struct sleeper, job)->wait);
 }
 
-/* Two hundred background requests that block, since opening a file waits for who holds a lease on it,
- * and two hundred jobs that sleep: a durable write passes them all. */
+/* Two hundred background requests that block, since opening a file waits for who holds a lease on
+ * it, and two hundred jobs that sleep: a durable write passes them all. */
 static void a_durable_write_overtakes_everything_else(void **state)
 {
     struct disk_case *c = case_of(state);

@@ -1,4 +1,4 @@
-/* Files the blocking way: reads, writes, durability flags, replacing, directories, locks, errors. */
+/* Files the blocking way: transfers, durability flags, replacing, directories, locks, errors. */
 #include "io_test.h"
 
 #include "mounts.h"

@@ -2,9 +2,9 @@
  *
  * Requests gathered in a turn go to the kernel together, in one io_uring submission, or to the
  * thread pool where io_uring is refused. Reads and writes are whole: a short transfer is carried on
- * inside. Two requests on one file may complete in any order; whoever needs an order waits. A limited
- * number of requests is under way at a time, the rest follows in order; those on FILE_DURABLE files
- * are counted apart and never wait for others.
+ * inside. Two requests on one file may complete in any order; whoever needs an order waits. Only so
+ * many requests are under way at a time, the rest follows in order; those on FILE_DURABLE files are
+ * counted apart and never wait for others.
  *
  * Memory: the request is embedded in whatever it belongs to and stays until `done`, as do buffers
  * and the array of iovecs; paths are copied. Close a file only when nothing is under way on it. */
@@ -38,6 +38,7 @@ void disk_open(struct loop *loop, struct disk_request *req, const char *path, un
 /* Closes without waiting, off the loop. NULL is fine. */
 void disk_close(struct loop *loop, struct file *file);
 
+/* Fills `to` from `at` on, up to the end of the file. */
 void disk_read(struct loop *loop, struct disk_request *req, struct file *file, void *to, size_t len,
                uint64_t at, disk_done *done);
 
@@ -46,6 +47,7 @@ void disk_read(struct loop *loop, struct disk_request *req, struct file *file, v
 void disk_write(struct loop *loop, struct disk_request *req, struct file *file,
                 const struct iovec *iov, unsigned n, uint64_t at, disk_done *done);
 
+/* As file_sync() and file_truncate(). */
 void disk_sync(struct loop *loop, struct disk_request *req, struct file *file, disk_done *done);
 void disk_truncate(struct loop *loop, struct disk_request *req, struct file *file, uint64_t len,
                    disk_done *done);

@@ -15,8 +15,8 @@ enum file_flags {
     FILE_CREATE = 4,     /* create it when it is not there */
     FILE_EXCLUSIVE = 8,  /* with FILE_CREATE: -EEXIST when it is there */
     FILE_TRUNCATE = 16,  /* cut to nothing */
-    FILE_DURABLE = 32,   /* each write is on stable storage when it returns: O_DIRECT and O_DSYNC, or,
-                            where O_DIRECT is refused, a buffered write and fdatasync. Buffers,
+    FILE_DURABLE = 32,   /* each write is on stable storage when it returns: O_DIRECT and O_DSYNC,
+                            or, where O_DIRECT is refused, a buffered write and fdatasync. Buffers,
                             lengths and places are multiples of FILE_BLOCK. Requests on such a file
                             never wait behind requests on others. */
 };
@@ -41,10 +41,11 @@ int file_write_at(struct file *file, const void *data, size_t len, uint64_t at);
  * not be trusted: what was dirty may be gone (rule 19 of docs/durability.md). */
 int file_sync(struct file *file);
 
+/* Cuts the file, or lengthens it with zeros, to `len` bytes. Its size in bytes. */
 int file_truncate(struct file *file, uint64_t len);
 int64_t file_size(const struct file *file);
 
-/* ---- whole files and names ---------------------------------------------------------------------*/
+/* ---- whole files and names --------------------------------------------------------------------*/
 
 /* Appends the whole content to `to`; -EFBIG beyond `max` bytes. */
 int file_load(const char *path, size_t max, struct buf *to);
@@ -52,6 +53,7 @@ int file_load(const char *path, size_t max, struct buf *to);
 /* Replaces the content durably and at once: temporary name, sync, rename, sync of the directory. */
 int file_replace(const char *path, struct bytes content);
 
+/* Names. None of these is durable before the directory is synced. */
 bool file_exists(const char *path);
 int file_rename(const char *from, const char *to);
 int file_remove(const char *path);
@@ -75,6 +77,7 @@ struct disk_space {
     uint64_t total, available; /* bytes of the file system; for us, without root's reserve */
 };
 
+/* Of the file system that holds `path`. */
 int dir_space(const char *path, struct disk_space *ret_space);
 
 /* Takes an exclusive lock on a file that is created when missing; -EWOULDBLOCK when another process

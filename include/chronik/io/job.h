@@ -1,7 +1,8 @@
-/* Jobs: work that would hold up the loop (recovery, large decompression, name resolution), run on
- * a pool thread. A job sees only what it was given, may use `io/file.h`, and touches nothing else of
- * the broker. Jobs never take the pool's last threads: the journal's writes need them where disk
- * requests go through the pool too. */
+/* Jobs: work that would hold up the loop (recovery, large decompression), run on a pool thread.
+ *
+ * A job sees only what it was given, may use `io/file.h`, and touches nothing else of the broker.
+ * Jobs never take the pool's last threads: the journal's writes need them where disk requests go
+ * through the pool too. */
 #ifndef CHRONIK_IO_JOB_H
 #define CHRONIK_IO_JOB_H
 
