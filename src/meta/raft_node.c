@@ -37,9 +37,9 @@ static void configure(struct raft_node *node, const struct raft_node_config *con
     default_to(&c->hint_ms, 30);
     default_to(&c->inflight_max, 64);
     c->frame_bytes_max = c->frame_bytes_max ? c->frame_bytes_max : MIB(1);
-    default_to_u64(&c->snapshot_entries, 4096);
+    default_to_u64(&c->snapshot_entries, 1024);
     default_to_u64(&c->snapshot_bytes, MIB(4));
-    default_to_u64(&c->trailing, 512);
+    default_to_u64(&c->trailing, 256);
 }
 
 static void init_core(struct raft_node *node)

@@ -93,6 +93,7 @@ static void loaded(struct job *job)
     store->opened = store->load.error == 0;
     store->busy = false;
     store->events->opened(store->arg, store->load.error, store->load.message);
+    loop_defer(store->loop, LOOP_ADVANCE, &store->close_task);
 }
 
 static void retry_segment(struct timer *timer);

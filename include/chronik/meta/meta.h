@@ -38,9 +38,11 @@ struct meta_config {
     const struct meta_voter *voters; /* this node is one of them */
     unsigned n_voters;               /* 1, 3, 5 */
     unsigned election_ms, heartbeat_ms; /* 0: 200, 40 */
-    uint64_t snapshot_entries; /* 0: 4096 */
-    int32_t default_partitions;   /* num.partitions, of this broker's file */
-    int16_t default_replication;  /* default.replication.factor */
+    uint64_t snapshot_entries; /* 0: 1024 */
+    const char *cluster_id;      /* what a new cluster is to be called; NULL or "": made up */
+    const struct image_configs *file; /* this broker's properties; by reference; NULL: none */
+    int32_t default_partitions;  /* num.partitions */
+    int16_t default_replication; /* default.replication.factor */
     struct diag *diag;
     const struct meta_transport *transport; /* NULL: a group of one */
     void *transport_arg;
@@ -48,7 +50,7 @@ struct meta_config {
 
 struct meta_events {
     /* The Raft directory is open and the replica runs, or it could not be: -errno and a sentence
-     * that says what to do; then meta_free(). */
+     * that says what to do; then meta_close() and meta_free(). */
     void (*opened)(void *arg, int error, const char *message);
 
     /* The Raft directory failed, or the replica found what cannot be: the process must end. */
@@ -62,7 +64,8 @@ struct meta_events {
     struct image_listener changes;
 };
 
-/* Opens `<dir>/raft`; `opened` follows. Events are kept by reference, all else is copied. */
+/* Opens the Raft directory, creating it when missing; `opened` follows. Events are kept by
+ * reference, all else is copied. */
 struct meta *meta_open(struct loop *loop, const char *dir, const struct meta_config *config,
                        const struct meta_events *events, void *arg);
 
@@ -83,6 +86,10 @@ bool meta_is_controller(const struct meta *meta);
 /* Broker epoch of this node; -1 before it is registered. */
 int64_t meta_broker_epoch(const struct meta *meta);
 
+/* What the Raft directory is called; valid once it is open. Another one under the same node id has
+ * lost what the node promised. */
+struct uuid meta_directory_id(const struct meta *meta);
+
 /* Where the Raft group stands, for DescribeQuorum and for people. */
 struct meta_quorum_voter {
     int32_t id;
@@ -97,7 +104,7 @@ struct meta_quorum {
     unsigned n_voters;
 };
 
-void meta_quorum(const struct meta *meta, struct meta_quorum *ret_quorum);
+void meta_quorum(struct meta *meta, struct meta_quorum *ret_quorum);
 
 void meta_metrics(struct meta *meta, struct metrics *metrics);
 

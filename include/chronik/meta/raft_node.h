@@ -100,8 +100,8 @@ struct raft_node_config {
     unsigned hint_ms;      /* what a follower waits when the connection to its leader broke; 30 */
     unsigned inflight_max; /* entries on their way to a follower without an answer; 64 */
     size_t frame_bytes_max; /* entries are sent in frames of about this size; 1 MiB */
-    uint64_t snapshot_entries, snapshot_bytes; /* take a snapshot after so many; 4096, 4 MiB */
-    uint64_t trailing;     /* entries kept behind a snapshot, well above inflight_max; 512 */
+    uint64_t snapshot_entries, snapshot_bytes; /* take a snapshot after so many; 1024, 4 MiB */
+    uint64_t trailing;     /* entries kept behind a snapshot, well above inflight_max; 256 */
     uint64_t seed;         /* of the election timers */
 };
 

@@ -1,0 +1,227 @@
+/* The controller's queue.
+ *
+ * While this node leads and is ready, requests are decided in the order in which they came, one at
+ * a time: a decision with commands is proposed as one Raft entry, and the next one is made when
+ * that has been applied. So each is made on exactly the image that it will be applied to. A request
+ * that has to wait for something stays in the queue, and is looked at again with every change.
+ *
+ * The answer goes out with the proposal; it names the items whose results are to come. When this
+ * node stops leading, the queue is dropped: everybody asks the next controller. */
+#include "meta_private.h"
+
+#include <chronik/wire/codec.h>
+
+#include <inttypes.h>
+
+enum { PATIENCE_S = 5 };
+
+static void patience_ended(struct timer *timer)
+{
+    struct meta *meta = container_of(timer, struct meta, impatience);
+    meta->controller.impatient = true;
+    loop_defer(meta->loop, LOOP_ADVANCE, &meta->work);
+}
+
+void meta_controller_init(struct meta *meta, const struct meta_config *config)
+{
+    struct controller *c = &meta->controller;
+    uint64_t seed;
+    loop_random(meta->loop, &seed, sizeof seed);
+    *c = (struct controller){ .image = meta->image, .node_id = meta->node_id,
+                              .n_voters = meta->n_peers, .file = config->file,
+                              .default_partitions = config->default_partitions,
+                              .default_replication = config->default_replication };
+    for (unsigned i = 0; i < meta->n_peers; i++) {
+        c->voters[i] = meta->peers[i].id;
+    }
+    prng_init(&c->prng, seed);
+    list_init(&meta->asked);
+    timer_init(&meta->impatience, meta->loop, patience_ended);
+}
+
+/* ---- the queue --------------------------------------------------------------------------------*/
+
+static void drop(struct asked *asked)
+{
+    list_remove(&asked->link);
+    if (asked->local == NULL) {
+        arena_release(&asked->arena);
+    }
+    free(asked);
+}
+
+static void drop_all(struct meta *meta)
+{
+    list_each (it, &meta->asked) {
+        drop(container_of(it, struct asked, link));
+    }
+}
+
+void meta_controller_release(struct meta *meta)
+{
+    drop_all(meta);
+    timer_cancel(&meta->impatience);
+    free(meta->controller.reports);
+}
+
+static struct asked *find(struct meta *meta, const struct command_id *id)
+{
+    list_each (it, &meta->asked) {
+        struct asked *a = container_of(it, struct asked, link);
+        if (a->id.node == id->node && a->id.sequence == id->sequence &&
+            uuid_equal(&a->id.incarnation, &id->incarnation)) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+/* False when it is not such a message. */
+static bool decode(struct asked *asked, struct bytes encoded)
+{
+    const struct wire_struct *s = meta_request_schema(asked->kind)->request;
+    arena_init(&asked->arena, 0);
+    void *copy = arena_dup(&asked->arena, encoded.data, encoded.len);
+    asked->message = arena_zalloc(&asked->arena, s->size);
+    return wire_decode(s, 0, true, bytes_of(copy, encoded.len), &asked->arena, asked->message, NULL)
+               .result == WIRE_OK;
+}
+
+void meta_controller_ask(struct meta *meta, enum meta_request_kind kind,
+                         const struct command_id *id, struct meta_request *local,
+                         struct bytes encoded, uint64_t deadline_ns)
+{
+    if (!meta->role.leads || find(meta, id) != NULL) {
+        return;
+    }
+    struct asked *asked = mem_zalloc(sizeof *asked);
+    asked->kind = kind;
+    asked->id = *id;
+    asked->local = local;
+    asked->deadline_ns = deadline_ns;
+    list_push_back(&meta->asked, &asked->link);
+    if (local != NULL) {
+        asked->message = local->message;
+    } else if (!decode(asked, encoded)) {
+        drop(asked);
+        return;
+    }
+    loop_defer(meta->loop, LOOP_ADVANCE, &meta->work);
+}
+
+void meta_controller_forget(struct meta *meta, const struct meta_request *request)
+{
+    list_each (it, &meta->asked) {
+        struct asked *a = container_of(it, struct asked, link);
+        if (a->local == request) {
+            drop(a);
+            return;
+        }
+    }
+}
+
+/* ---- office -----------------------------------------------------------------------------------*/
+
+void meta_controller_role(struct meta *meta)
+{
+    struct controller *c = &meta->controller;
+    if (!meta->role.leads) {
+        drop_all(meta);
+        meta->in_flight = 0;
+        c->n_hellos = 0;
+        c->impatient = false;
+        timer_cancel(&meta->impatience);
+        return;
+    }
+    if (meta->role.ready && meta->in_flight == 0) {
+        diag_info(meta->diag, DIAG_ELECTOR, "active term=%" PRIu64, meta->role.term);
+    }
+    if (meta->n_peers > 1 && image_cluster_id(meta->image)[0] == '\0') {
+        timer_set_in(&meta->impatience, PATIENCE_S * NS_PER_S);
+    }
+}
+
+void meta_controller_applied(struct meta *meta, uint64_t index)
+{
+    if (meta->in_flight != 0 && index >= meta->in_flight) {
+        metric_observe(&meta->commit_time, loop_clock_ns(meta->loop) - meta->proposed_ns);
+        meta->in_flight = 0;
+    }
+}
+
+/* ---- deciding ---------------------------------------------------------------------------------*/
+
+/* What is reported of directories at the moment: the requests that wait. */
+static void gather_reports(struct meta *meta)
+{
+    struct controller *c = &meta->controller;
+    c->n_reports = 0;
+    list_each (it, &meta->asked) {
+        const struct asked *a = container_of(it, struct asked, link);
+        if (a->kind == META_REPORT_DIRECTORY) {
+            c->reports = mem_realloc_array(c->reports, c->n_reports + 1, sizeof *c->reports);
+            c->reports[c->n_reports++] = (struct controller_report){ .node = a->id.node,
+                                                                     .request = a->message };
+        }
+    }
+}
+
+static void propose(struct meta *meta, const struct decision *d)
+{
+    struct buf entry = { 0 };
+    uint64_t index = 0;
+    decision_encode(d, image_base(meta->image), &entry);
+    int error = raft_node_submit(meta->node, meta_now_ms(meta), buf_bytes(&entry), &index);
+    buf_release(&entry);
+    if (error == 0 && image_index(meta->image) < index) {
+        meta->in_flight = index;
+        meta->proposed_ns = loop_clock_ns(meta->loop);
+        meta->entries_proposed++;
+    }
+    meta_after_raft(meta, error);
+}
+
+static void answer(struct meta *meta, const struct asked *asked, void *response,
+                   const struct decision *d)
+{
+    if (asked->local != NULL) {
+        meta_request_answer(asked->local, response, d->waits);
+    } else {
+        meta_send_answer(meta, asked, response, d);
+    }
+}
+
+static enum decide_result decide(struct meta *meta, struct asked *asked)
+{
+    struct arena *arena = asked->local ? &asked->local->arena : &asked->arena;
+    struct decision d;
+    void *response;
+    decision_init(&d, arena, &asked->id, meta_request_items(asked->kind, asked->message));
+    if (asked->kind == META_REPORT_DIRECTORY) {
+        gather_reports(meta);
+    }
+    enum decide_result result = controller_decide(&meta->controller, asked->kind, asked->message,
+                                                  &d, &response);
+    if (result == DECIDE_DONE) {
+        answer(meta, asked, response, &d);
+        if (d.n > 0) {
+            propose(meta, &d);
+        }
+    }
+    decision_release(&d);
+    return result;
+}
+
+void meta_controller_work(struct meta *meta)
+{
+    uint64_t now_ns = loop_now_ns(meta->loop);
+    list_each (it, &meta->asked) {
+        struct asked *asked = container_of(it, struct asked, link);
+        if (!meta_runs(meta) || !meta->role.ready || meta->in_flight != 0) {
+            return;
+        }
+        if (asked->deadline_ns < now_ns || decide(meta, asked) == DECIDE_DONE) {
+            drop(asked);
+        }
+    }
+}
