@@ -61,7 +61,8 @@ static inline void meta_case_deleted(void *arg, const struct image_topic *topic)
     ((struct meta_case *)arg)->topics_deleted++;
 }
 
-static inline void meta_case_partition(void *arg, const struct image_topic *topic, int32_t partition)
+static inline void meta_case_partition(void *arg, const struct image_topic *topic,
+                                       int32_t partition)
 {
     (void)topic, (void)partition;
     ((struct meta_case *)arg)->partitions_changed++;
