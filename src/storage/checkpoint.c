@@ -34,7 +34,7 @@ static const struct state STATES[] = {
     [CHECKPOINT_NAMING] = { "naming", .next = STATE(CHECKPOINT_CUTTING) },
     [CHECKPOINT_CUTTING] = { "cutting", .next = STATE(CHECKPOINT_SEALING) },
     [CHECKPOINT_SEALING] = { "sealing", .next = STATE(CHECKPOINT_SAVING) },
-    [CHECKPOINT_SAVING] = { "saving" },
+    [CHECKPOINT_SAVING] = { "saving", .next = 0 },
 };
 
 /* ---- when -------------------------------------------------------------------------------------*/
