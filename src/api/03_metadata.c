@@ -1,12 +1,13 @@
 /* Metadata (key 3): the brokers, and who leads each partition.
  *
- * Topics are named, or given by id (from version 10 on), or all are meant: null, and in version 0 an empty
- * list. A named topic that does not exist is created when both the client and auto.create.topics.enable
- * allow it; the answer then comes when the creation is settled. Where it is refused the topic's error
- * says why. Every node answers from its own copy of the metadata.
+ * Topics are named, or given by id (from version 10 on), or all are meant: null, and in version
+ * 0 an empty list. A named topic that does not exist is created when both the client and
+ * auto.create.topics.enable allow it; the answer then comes when the creation is settled. Where
+ * it is refused the topic's error says why. A topic that comes twice is answered once. Every
+ * node answers from its own copy of the metadata.
  *
- * Authorized operations are INT32_MIN unless asked for; asked for without an authorizer, all that exist
- * for the resource, as Apache Kafka answers. */
+ * Authorized operations are INT32_MIN unless asked for; asked for without an authorizer, all
+ * that exist for the resource, as Apache Kafka answers. */
 #include "handlers.h"
 
 #include <chronik/wire/api.h>
@@ -15,10 +16,11 @@ struct metadata_state {
     struct request *request;
     struct meta_create_topics_request create;
     struct meta_create_topics_request_topic *topics;
-    enum kafka_error *create_errors; /* of each topic of the request; KAFKA_NONE where none was tried */
+    int32_t *places;                 /* of each of them: where in the request it is */
+    enum kafka_error *create_errors; /* of each topic of the request; KAFKA_NONE: none was tried */
 };
 
-/* ---- brokers -----------------------------------------------------------------------------------------*/
+/* ---- brokers ----------------------------------------------------------------------------------*/
 
 static void fill_brokers(struct request *request)
 {
@@ -43,7 +45,7 @@ static void fill_brokers(struct request *request)
     out->controller_id = meta_controller(request->api->meta);
 }
 
-/* ---- topics ------------------------------------------------------------------------------------------*/
+/* ---- topics -----------------------------------------------------------------------------------*/
 
 static void fill_partition(struct request *request, const struct image_partition *from,
                            int32_t index, struct metadata_response_partition *to)
@@ -93,30 +95,59 @@ static void fill_all_topics(struct request *request)
     }
 }
 
+static void fill_unknown(struct metadata_state *state, int32_t i, enum kafka_error error,
+                         struct metadata_response_topic *to)
+{
+    const struct metadata_request *in = state->request->body;
+    bool tried = state->create_errors[i] != KAFKA_NONE;
+    to->error = (int16_t)(tried ? state->create_errors[i] : error);
+    to->topic_id = in->topics[i].topic_id;
+    to->name = in->topics[i].name;
+    /* The name can be null only where ids exist. */
+    if (to->name.data == NULL && state->request->header.api_version < 12) {
+        to->name = text_of("");
+    }
+}
+
+/* Marks topics that come again, by name or id: they are answered once, as with Apache Kafka. */
+static const uint8_t *find_repeats(struct request *request)
+{
+    const struct metadata_request *in = request->body;
+    size_t n = (size_t)in->n_topics;
+    struct text *keys = request_alloc(request, n, sizeof *keys);
+    for (size_t i = 0; i < n; i++) {
+        const struct metadata_request_topic *asked = &in->topics[i];
+        enum kafka_error error;
+        const struct image_topic *topic =
+            api_topic(request->api, &asked->topic_id, asked->name, &error);
+        keys[i] = topic != NULL             ? text_of(topic->name)
+                  : asked->name.data != NULL ? asked->name
+                                             : text_part((const char *)asked->topic_id.bytes,
+                                                         sizeof asked->topic_id.bytes);
+    }
+    return api_repeats(request, keys, n);
+}
+
 static void fill_named_topics(struct metadata_state *state)
 {
     struct request *request = state->request;
     const struct metadata_request *in = request->body;
     struct metadata_response *out = request->reply;
+    const uint8_t *repeats = find_repeats(request);
+
     out->topics = request_items(request, (size_t)in->n_topics, metadata_response_topic);
-    out->n_topics = in->n_topics;
     for (int32_t i = 0; i < in->n_topics; i++) {
-        const struct metadata_request_topic *asked = &in->topics[i];
-        struct metadata_response_topic *to = &out->topics[i];
         enum kafka_error error;
-        const struct image_topic *topic =
-            api_topic(request->api, &asked->topic_id, asked->name, &error);
-        if (topic != NULL) {
-            fill_topic(request, topic, to);
+        if (repeats[i] == API_AGAIN) {
             continue;
         }
-        bool tried = state->create_errors[i] != KAFKA_NONE;
-        to->error = (int16_t)(tried ? state->create_errors[i] : error);
-        to->topic_id = asked->topic_id;
-        to->name = asked->name;
-        /* The name can be null only where ids exist. */
-        if (to->name.data == NULL && request->header.api_version < 12) {
-            to->name = text_of("");
+        struct metadata_response_topic *to = &out->topics[out->n_topics++];
+        const struct image_topic *topic =
+            api_topic(request->api, &in->topics[i].topic_id, in->topics[i].name, &error);
+        if (topic != NULL) {
+            fill_topic(request, topic, to);
+        } else {
+            fill_unknown(state, i, error, to);
         }
     }
 }
@@ -139,20 +170,10 @@ static void answer(struct metadata_state *state)
     request_reply(state->request);
 }
 
-/* ---- auto-creation -----------------------------------------------------------------------------------*/
+/* ---- auto-creation ----------------------------------------------------------------------------*/
 
-static int32_t find_asked(const struct metadata_request *in, struct text name)
-{
-    for (int32_t i = 0; i < in->n_topics; i++) {
-        if (text_equal(in->topics[i].name, name)) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-/* A topic that somebody else has just created is found when the answer is made; a creation that did not
- * come through in time is worth another try. */
+/* A topic that somebody else has just created is found when the answer is made; a creation that
+ * did not come through in time is worth another try. */
 static enum kafka_error creation_error(enum kafka_error error)
 {
     switch (error) {
@@ -170,17 +191,11 @@ static enum kafka_error creation_error(enum kafka_error error)
 static void created(void *arg, enum kafka_error error, const void *response)
 {
     struct metadata_state *state = arg;
-    const struct metadata_request *in = state->request->body;
     const struct meta_create_topics_response *out = response;
 
-    for (int32_t i = 0; i < in->n_topics && error != KAFKA_NONE; i++) {
-        state->create_errors[i] = creation_error(error);
-    }
-    for (int32_t i = 0; error == KAFKA_NONE && i < out->n_topics; i++) {
-        int32_t asked = find_asked(in, out->topics[i].name);
-        if (asked >= 0) {
-            state->create_errors[asked] = creation_error((enum kafka_error)out->topics[i].error);
-        }
+    for (int32_t i = 0; i < state->create.n_topics; i++) {
+        state->create_errors[state->places[i]] = creation_error(
+            error != KAFKA_NONE ? error : (enum kafka_error)out->topics[i].error);
     }
     answer(state);
 }
@@ -195,22 +210,26 @@ static bool may_create(const struct request *request)
 
 static void collect_missing(struct metadata_state *state)
 {
-    const struct metadata_request *in = state->request->body;
-    state->topics = request_items(state->request, (size_t)in->n_topics,
-                                  meta_create_topics_request_topic);
+    enum { AUTO_CREATE_MAX = 1000 }; /* topics a request; who asks again gets more */
+    struct request *request = state->request;
+    const struct metadata_request *in = request->body;
+    size_t n = (size_t)in->n_topics;
+    const uint8_t *repeats = find_repeats(request);
+
+    state->topics = request_items(request, n, meta_create_topics_request_topic);
+    state->places = request_alloc(request, n, sizeof *state->places);
     state->create.topics = state->topics;
-    for (int32_t i = 0; i < in->n_topics; i++) {
+    for (int32_t i = 0; i < in->n_topics && state->create.n_topics < AUTO_CREATE_MAX; i++) {
         struct text name = in->topics[i].name;
         enum kafka_error error;
         if (name.data == NULL || !uuid_is_zero(&in->topics[i].topic_id) ||
-            api_topic(state->request->api, NULL, name, &error) != NULL ||
-            find_asked(in, name) != i) {
+            repeats[i] == API_AGAIN || api_topic(request->api, NULL, name, &error) != NULL) {
             continue;
         }
-        struct meta_create_topics_request_topic *topic =
-            &state->topics[state->create.n_topics++];
+        struct meta_create_topics_request_topic *topic = &state->topics[state->create.n_topics];
         topic->name = name;
         topic->partitions = topic->replication = -1;
+        state->places[state->create.n_topics++] = i;
     }
 }
 

@@ -76,14 +76,15 @@ static enum kafka_error check_target(const struct request *request)
 {
     const struct api_versions_request *in = request->body;
     const struct api *api = request->api;
-    if (in->cluster_id.data == NULL) {
-        return in->node_id < 0 ? KAFKA_NONE : KAFKA_INVALID_REQUEST;
+    bool names_cluster = in->cluster_id.data != NULL, names_node = in->node_id != -1;
+    if (names_cluster != names_node) {
+        return KAFKA_INVALID_REQUEST;
     }
-    if (!api->ready) {
+    if (!names_cluster || !api->ready) {
         return KAFKA_NONE;
     }
     bool same = text_is(in->cluster_id, image_cluster_id(meta_image(api->meta))) &&
-                (in->node_id < 0 || in->node_id == api->node_id);
+                in->node_id == api->node_id;
     return same ? KAFKA_NONE : KAFKA_REBOOTSTRAP_REQUIRED;
 }
 

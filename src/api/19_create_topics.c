@@ -117,11 +117,25 @@ static void copy_topic(struct request *request, const struct create_topics_reque
     }
 }
 
-static enum kafka_error check_topic(const struct create_topics_request *in,
-                                    const struct create_topics_request_topic *topic,
+/* How many topics and partitions, all together? */
+static bool is_too_much(const struct request *request)
+{
+    const struct create_topics_request *in = request->body;
+    struct config_layers config = api_config(request->api);
+    int64_t n = in->n_topics, by_default = config_number(&config, "num.partitions");
+    for (int32_t i = 0; i < in->n_topics; i++) {
+        const struct create_topics_request_topic *topic = &in->topics[i];
+        n += topic->n_assignments > 0     ? topic->n_assignments
+             : topic->num_partitions == -1 ? by_default
+                                           : max_i64(0, topic->num_partitions);
+    }
+    return n > API_BATCH_MAX;
+}
+
+static enum kafka_error check_topic(const struct create_topics_request_topic *topic, bool too_much,
                                     enum api_repeat repeat, struct text *ret_message)
 {
-    if (in->n_topics > API_BATCH_MAX) {
+    if (too_much) {
         *ret_message = text_of(API_BATCH_MESSAGE);
         return KAFKA_POLICY_VIOLATION;
     }
@@ -143,6 +157,7 @@ static void collect(struct create_state *state)
     struct create_topics_response *out = request->reply;
     size_t n = (size_t)in->n_topics;
     struct text *names = request_alloc(request, n, sizeof *names);
+    bool too_much = is_too_much(request);
 
     for (size_t i = 0; i < n; i++) {
         names[i] = in->topics[i].name;
@@ -159,7 +174,8 @@ static void collect(struct create_state *state)
         struct create_topics_response_topic *to = &out->topics[out->n_topics++];
         to->name = names[i];
         to->error_message = TEXT_NULL;
-        to->error = (int16_t)check_topic(in, &in->topics[i], repeats[i], &to->error_message);
+        to->error =
+            (int16_t)check_topic(&in->topics[i], too_much, repeats[i], &to->error_message);
         if (to->error == KAFKA_NONE) {
             size_t at = (size_t)state->ask.n_topics++;
             state->from[at] = &in->topics[i];

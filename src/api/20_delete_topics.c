@@ -2,9 +2,8 @@
  *
  * The answer comes when the topics are gone from this node's metadata; their files follow. With
  * delete.topic.enable=false every topic is refused: TOPIC_DELETION_DISABLED, below version 3
- * INVALID_REQUEST. A name or id that comes twice, a topic named by both name and id, or by
- * neither, and a name whose id is in the request as well are an INVALID_REQUEST; duplicates are
- * answered once.
+ * INVALID_REQUEST. One item with both name and id, or with neither, and a topic that comes twice,
+ * in whichever way, are an INVALID_REQUEST; what comes twice is answered once.
  *
  * Version notes: messages from 5 on; ids, and both in the answer, from 6 on (KIP-516). */
 #include "handlers.h"
@@ -60,76 +59,54 @@ static struct delete_topics_request_topic *list_topics(struct request *request, 
     return topics;
 }
 
-/* An id as a key that no name is equal to. */
-static struct text id_key(struct request *request, const struct uuid *id)
+/* How a topic was named, and which one that is. */
+struct target {
+    const struct image_topic *topic; /* NULL: `error` says why not */
+    enum kafka_error error;
+    const char *message;
+    struct text key; /* equal for two items that mean the same */
+};
+
+/* Bytes as a key; `kind` keeps ids, places and names apart. */
+static struct text key_of(struct request *request, char kind, const void *data, size_t len)
 {
-    char *key = request_alloc(request, 1, 1 + sizeof id->bytes);
-    memcpy(key + 1, id->bytes, sizeof id->bytes);
-    return text_part(key, 1 + sizeof id->bytes);
+    char *key = request_alloc(request, 1, 1 + len);
+    key[0] = kind;
+    memcpy(key + 1, data, len);
+    return text_part(key, 1 + len);
 }
 
-/* Names and ids as they were written, marked where they come again. */
-static const uint8_t *find_repeats(struct request *request,
-                                   const struct delete_topics_request_topic *topics, size_t n)
+static struct target find_target(struct request *request,
+                                 const struct delete_topics_request_topic *from, size_t place)
+{
+    bool by_name = from->name.data != NULL, by_id = !uuid_is_zero(&from->topic_id);
+    struct target target = { .topic = NULL };
+
+    if (by_name == by_id) {
+        target.error = KAFKA_INVALID_REQUEST;
+        target.message = by_name ? "Give a name or an id, not both."
+                                 : "Neither a name nor an id was given.";
+        target.key = key_of(request, 'p', &place, sizeof place);
+        return target;
+    }
+    target.topic = api_topic(request->api, &from->topic_id, from->name, &target.error);
+    if (target.topic != NULL) {
+        target.key = key_of(request, 'i', &target.topic->id, sizeof target.topic->id);
+    } else {
+        target.message = kafka_error_text(target.error);
+        target.key = by_id ? key_of(request, 'i', &from->topic_id, sizeof from->topic_id)
+                           : key_of(request, 'n', from->name.data, from->name.len);
+    }
+    return target;
+}
+
+static const uint8_t *find_repeats(struct request *request, const struct target *targets, size_t n)
 {
     struct text *keys = request_alloc(request, n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = topics[i].name.data != NULL ? topics[i].name
-                                              : id_key(request, &topics[i].topic_id);
+        keys[i] = targets[i].key;
     }
     return api_repeats(request, keys, n);
-}
-
-/* Ids that stand in the request as such, sorted. */
-struct ids {
-    struct uuid *items;
-    size_t n;
-};
-
-static int by_bytes(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct uuid));
-}
-
-static struct ids collect_ids(struct request *request,
-                              const struct delete_topics_request_topic *topics, size_t n)
-{
-    struct ids ids = { .items = request_alloc(request, n, sizeof *ids.items) };
-    for (size_t i = 0; i < n; i++) {
-        if (topics[i].name.data == NULL) {
-            ids.items[ids.n++] = topics[i].topic_id;
-        }
-    }
-    qsort(ids.items, ids.n, sizeof *ids.items, by_bytes);
-    return ids;
-}
-
-/* Looks the topic up and checks how it was named; `to` gets name and id as far as known. */
-static enum kafka_error check_topic(struct request *request, const struct ids *ids,
-                                    const struct delete_topics_request_topic *from,
-                                    struct delete_topics_response_topic *to)
-{
-    enum kafka_error error;
-    bool by_name = from->name.data != NULL, by_id = !uuid_is_zero(&from->topic_id);
-
-    if (by_name == by_id) {
-        to->error_message = text_of(by_name ? "Give a name or an id, not both."
-                                            : "Neither a name nor an id was given.");
-        return KAFKA_INVALID_REQUEST;
-    }
-    const struct image_topic *topic =
-        api_topic(request->api, &from->topic_id, from->name, &error);
-    if (topic == NULL) {
-        to->error_message = text_of(kafka_error_text(error));
-        return error;
-    }
-    to->name = request_text(request, topic->name);
-    to->topic_id = topic->id;
-    if (by_name && bsearch(&topic->id, ids->items, ids->n, sizeof *ids->items, by_bytes) != NULL) {
-        to->error_message = text_of("The request has the topic's id as well.");
-        return KAFKA_INVALID_REQUEST;
-    }
-    return KAFKA_NONE;
 }
 
 /* ---- the request ------------------------------------------------------------------------------*/
@@ -149,6 +126,13 @@ static enum kafka_error check_request(struct request *request, size_t n, const c
     return KAFKA_NONE;
 }
 
+static void fill_identity(struct request *request, const struct delete_topics_request_topic *from,
+                          const struct target *target, struct delete_topics_response_topic *to)
+{
+    to->name = target->topic ? request_text(request, target->topic->name) : from->name;
+    to->topic_id = target->topic ? target->topic->id : from->topic_id;
+}
+
 static void collect(struct delete_state *state)
 {
     struct request *request = state->request;
@@ -156,10 +140,13 @@ static void collect(struct delete_state *state)
     size_t n;
     const char *message = NULL;
     const struct delete_topics_request_topic *topics = list_topics(request, &n);
-    const uint8_t *repeats = find_repeats(request, topics, n);
-    struct ids ids = collect_ids(request, topics, n);
     enum kafka_error refused = check_request(request, n, &message);
+    struct target *targets = request_alloc(request, n, sizeof *targets);
 
+    for (size_t i = 0; i < n; i++) {
+        targets[i] = find_target(request, &topics[i], i);
+    }
+    const uint8_t *repeats = find_repeats(request, targets, n);
     out->topics = request_items(request, n, delete_topics_response_topic);
     state->ask.topics = request_items(request, n, meta_delete_topics_request_topic);
     state->to = request_alloc(request, n, sizeof *state->to);
@@ -168,14 +155,14 @@ static void collect(struct delete_state *state)
             continue;
         }
         struct delete_topics_response_topic *to = &out->topics[out->n_topics++];
-        to->name = topics[i].name;
-        to->topic_id = topics[i].topic_id;
+        fill_identity(request, &topics[i], &targets[i], to);
         if (refused != KAFKA_NONE) {
             refuse(to, refused, message);
         } else if (repeats[i] == API_FIRST) {
             refuse(to, KAFKA_INVALID_REQUEST, "The topic comes twice in the request.");
-        } else if ((to->error = (int16_t)check_topic(request, &ids, &topics[i], to)) ==
-                   KAFKA_NONE) {
+        } else if (targets[i].error != KAFKA_NONE) {
+            refuse(to, targets[i].error, targets[i].message);
+        } else {
             state->to[state->ask.n_topics] = to;
             state->ask.topics[state->ask.n_topics++].id = to->topic_id;
         }

@@ -38,12 +38,24 @@ static bool assigns_nothing(const struct request *request,
     return topic->n_assignments == 0 && now != NULL && topic->count > now->n_partitions;
 }
 
-static enum kafka_error check_topic(const struct request *request,
+/* How many topics and new partitions, all together? */
+static bool is_too_much(const struct request *request)
+{
+    const struct create_partitions_request *in = request->body;
+    int64_t n = in->n_topics;
+    for (int32_t i = 0; i < in->n_topics; i++) {
+        const struct image_topic *now =
+            image_topic(meta_image(request->api->meta), in->topics[i].name);
+        n += now != NULL ? max_i64(0, (int64_t)in->topics[i].count - now->n_partitions) : 0;
+    }
+    return n > API_BATCH_MAX;
+}
+
+static enum kafka_error check_topic(const struct request *request, bool too_much,
                                     const struct create_partitions_request_topic *topic,
                                     enum api_repeat repeat, struct text *ret_message)
 {
-    const struct create_partitions_request *in = request->body;
-    if (in->n_topics > API_BATCH_MAX) {
+    if (too_much) {
         *ret_message = text_of(API_BATCH_MESSAGE);
         return KAFKA_POLICY_VIOLATION;
     }
@@ -80,6 +92,7 @@ static void collect(struct partitions_state *state)
     struct create_partitions_response *out = request->reply;
     size_t n = (size_t)in->n_topics;
     struct text *names = request_alloc(request, n, sizeof *names);
+    bool too_much = is_too_much(request);
 
     for (size_t i = 0; i < n; i++) {
         names[i] = in->topics[i].name;
@@ -94,7 +107,8 @@ static void collect(struct partitions_state *state)
         }
         struct create_partitions_response_result *to = &out->results[out->n_results++];
         to->name = names[i];
-        to->error = (int16_t)check_topic(request, &in->topics[i], repeats[i], &to->error_message);
+        to->error = (int16_t)check_topic(request, too_much, &in->topics[i], repeats[i],
+                                         &to->error_message);
         if (to->error == KAFKA_NONE) {
             size_t at = (size_t)state->ask.n_topics++;
             state->to[at] = to;

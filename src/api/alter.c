@@ -92,13 +92,22 @@ static struct alter_result take(struct alter *alter, size_t i)
     return result;
 }
 
+/* Kafka answers a wrong value of a broker with INVALID_REQUEST, one of a topic with INVALID_CONFIG
+ * (KAFKA-13609). */
+static enum kafka_error outcome(const struct meta_change_configs_response_resource *from)
+{
+    bool broker = from->type == IMAGE_BROKER;
+    return broker && from->error == KAFKA_INVALID_CONFIG ? KAFKA_INVALID_REQUEST
+                                                         : (enum kafka_error)from->error;
+}
+
 static void changed(void *arg, enum kafka_error error, const void *response)
 {
     struct alter *alter = arg;
     const struct meta_change_configs_response *out = response;
     for (int32_t i = 0; i < alter->ask.n_resources; i++) {
         struct alter_result *result = &alter->results[alter->places[i]];
-        result->error = error != KAFKA_NONE ? error : (enum kafka_error)out->resources[i].error;
+        result->error = error != KAFKA_NONE ? error : outcome(&out->resources[i]);
         if (error == KAFKA_NONE) {
             result->message = api_message(alter->request, out->resources[i].message);
         }

@@ -89,10 +89,11 @@ enum api_repeat {
 /* For each of `n` names, an enum api_repeat; lives as long as the request. */
 const uint8_t *api_repeats(struct request *request, const struct text *names, size_t n);
 
-/* Things that one request may ask to create, delete or change; beyond it all of them are refused
- * with POLICY_VIOLATION and this message, as with Apache Kafka. */
+/* Topics, partitions or settings that one request may create, delete or change; beyond it all of
+ * the request is refused with POLICY_VIOLATION and this message, as with Apache Kafka. */
 enum { API_BATCH_MAX = 10000 };
-#define API_BATCH_MESSAGE "Too much for one request: split it into requests of at most 10000 items."
+#define API_BATCH_MESSAGE                                                                          \
+    "Too much for one request: it may concern 10000 topics, partitions or settings in all."
 
 /* Has the answer grown so large in memory that nothing more may be added to it? What a short
  * request makes a broker say has to end somewhere; the rest gets POLICY_VIOLATION and this
