@@ -15,6 +15,12 @@ static int result(int ret)
     return ret == 0 ? 0 : -errno;
 }
 
+int64_t file_length(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (int64_t)st.st_size : -errno;
+}
+
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;

@@ -99,18 +99,27 @@ static unsigned distance(struct text a, struct text b)
     return last[b.len];
 }
 
+/* The most letters that a typing error changes: a fifth of the name, and three. */
+static unsigned near_enough(struct text name)
+{
+    unsigned fifth = (unsigned)(name.len / 5);
+    return name.len < 10 ? 2 : fifth < 3 ? fifth : 3;
+}
+
 const char *config_suggest(struct text name)
 {
     size_t n;
     const struct config_def *table = config_table(CONFIG_BROKER, &n);
     const struct config_def *topic = config_find(CONFIG_TOPIC, name);
     const char *best = NULL;
-    unsigned least = name.len < 10 ? 3 : 1 + (unsigned)name.len / 5; /* one more than is near */
+    size_t least = near_enough(name) + 1;
     if (topic != NULL) {
         return topic->synonyms[0].name; /* a topic's name for it, in a broker's file */
     }
     for (size_t i = 0; i < n && name.len <= NAME_MAX_LEN; i++) {
-        unsigned d = distance(name, text_of(table[i].name));
+        struct text known = text_of(table[i].name);
+        size_t apart = name.len > known.len ? name.len - known.len : known.len - name.len;
+        size_t d = apart < least ? distance(name, known) : least;
         if (d < least) {
             least = d;
             best = table[i].name;

@@ -428,8 +428,11 @@ static void remember(struct image *image, const struct command_id *id, struct ap
     while (dropped < entry->n_results && entry->results[dropped].sequence < entry->open) {
         dropped++;
     }
-    entry->n_results -= dropped;
-    memmove(entry->results, entry->results + dropped, entry->n_results * sizeof *entry->results);
+    if (dropped > 0) {
+        entry->n_results -= dropped;
+        memmove(entry->results, entry->results + dropped,
+                entry->n_results * sizeof *entry->results);
+    }
     image_put_result(entry, id->sequence, result);
 }
 

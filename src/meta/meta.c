@@ -300,8 +300,9 @@ static void store_opened(void *arg, int error, const char *message)
     } else {
         const struct raft_store_state *state = raft_store_state(meta->store);
         if (state->repaired > 0) {
-            diag_warn(meta->diag, DIAG_RAFT, "damaged copies were repaired: the disk may be failing "
-                      "dir=%s copies=%" PRIu64, meta->dir, state->repaired);
+            diag_warn(meta->diag, DIAG_RAFT,
+                      "damaged copies were repaired, the disk may be failing dir=%s copies=%" PRIu64,
+                      meta->dir, state->repaired);
         }
         start(meta);
     }

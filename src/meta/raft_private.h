@@ -16,7 +16,7 @@
 #include <raft.h>
 
 _Static_assert(RAFT_VERSION_NUMBER == 2201,
-               "the rules below were found for libraft 0.22.1; another version has other defects and "
+               "the rules below are for libraft 0.22.1; another version has other defects, and "
                "another ownership of memory");
 
 /* ---- entries in memory ------------------------------------------------------------------------*/
@@ -125,7 +125,7 @@ struct raft_node {
     struct list writes, inputs, parcels;
 
     uint64_t tick_from_ms;          /* no tick before, whatever the core says */
-    uint64_t hint_until_ms;         /* until then the short election timeout counts; 0: it does not */
+    uint64_t hint_until_ms;         /* until then the short election timeout counts; 0: no */
 
     struct raft_peer *peers;
     size_t n_peers, peers_cap;

@@ -228,8 +228,10 @@ static void trim(struct raft_store *store, uint64_t keep_from)
         remove_file(store, load->segments[n].path);
         n++;
     }
-    memmove(load->segments, load->segments + n, (load->n_segments - n) * sizeof *load->segments);
-    load->n_segments -= n;
+    if (n > 0) {
+        load->n_segments -= n;
+        memmove(load->segments, load->segments + n, load->n_segments * sizeof *load->segments);
+    }
 }
 
 /* ---- votes ------------------------------------------------------------------------------------*/

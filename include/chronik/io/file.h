@@ -55,6 +55,7 @@ int file_replace(const char *path, struct bytes content);
 
 /* Names. None of these is durable before the directory is synced. */
 bool file_exists(const char *path);
+int64_t file_length(const char *path); /* bytes of a file that need not be open */
 int file_rename(const char *from, const char *to);
 int file_remove(const char *path);
 

@@ -74,8 +74,12 @@ struct store *store_open(struct loop *loop, const char *path, const struct store
 void store_close(struct store *store, int64_t broker_epoch, void (*closed)(void *arg, int error),
                  void *arg);
 
-/* Frees the memory, as after a kill: nothing is written. Only when no request is under way, i.e.
- * after `closed`, or after `opened` reported an error. */
+/* Stops as a kill would: nothing more is written, nothing more becomes durable. `closed` gets
+ * -ESHUTDOWN when the requests that are under way have come back; then call store_free(). For tests,
+ * and for a process that has to end at once. */
+void store_abandon(struct store *store, void (*closed)(void *arg, int error), void *arg);
+
+/* Frees the memory. Only after `closed`, or after `opened` reported an error. */
 void store_free(struct store *store);
 
 const char *store_path(const struct store *store);

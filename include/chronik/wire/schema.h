@@ -79,12 +79,12 @@ struct wire_struct {
 /* One API, or one kind of record when the text begins with `record` (key -1 where it has none). */
 struct wire_api {
     int16_t key;
-    const char *name;                      /* "produce" */
-    int16_t min_version, max_version;      /* that the tables describe */
-    int16_t advertised_min, advertised_max; /* in ApiVersions; min > max: not advertised */
-    int16_t flexible_since;                /* WIRE_NEVER: no version is flexible */
-    const struct wire_struct *request;     /* of a record: the record itself */
-    const struct wire_struct *response;    /* of a record: NULL */
+    const char *name;                       /* "produce" */
+    int16_t min_version, max_version;       /* that the tables describe */
+    int16_t advertised_min, advertised_max; /* in ApiVersions, once there is a handler */
+    int16_t flexible_since;                 /* WIRE_NEVER: no version is flexible */
+    const struct wire_struct *request;      /* of a record: the record itself */
+    const struct wire_struct *response;     /* of a record: NULL */
 };
 
 /* The API with that key, or NULL; and all of them, in order of their keys. */
