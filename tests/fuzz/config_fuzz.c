@@ -1,6 +1,6 @@
 /* Fuzzes settings: as a command line, as a properties file, and as the changes that a client asks
- * for. Whatever the text, it ends in settings or in a message; what was accepted means the same when
- * it is read back or set again.
+ * for. Whatever the text, it ends in settings or in a message; what was accepted means the same
+ * when it is read back or set again.
  *
  * The input is lines. The first byte says whether they are flags and the environment, or changes of
  * a topic: then the first byte of each line is the operation. */
