@@ -487,25 +487,6 @@ static void complain(struct timer *timer)
 
 /* ---- start -----------------------------------------------------------------------------------------------*/
 
-static int lock_directory(struct broker *broker)
-{
-    const char *dir = broker->options->data_dir;
-    char *path = mem_sprintf("%s/.lock", dir);
-    int error = dir_create(dir);
-    if (error == 0) {
-        error = file_lock(path, &broker->lock);
-    }
-    free(path);
-    if (error == -EWOULDBLOCK) {
-        diag_error(broker->diag, DIAG_BROKER,
-                   "another process uses the directory; stop it, or give --data-dir data=%s", dir);
-    } else if (error != 0) {
-        diag_error(broker->diag, DIAG_BROKER, "cannot use the directory: %s data=%s",
-                   strerror(-error), dir);
-    }
-    return error == 0 ? 0 : EXIT_STORAGE;
-}
-
 static uint64_t memory_bytes(const struct broker *broker)
 {
     uint64_t bytes = (uint64_t)setting(broker, "chronik.memory.bytes");
@@ -568,8 +549,7 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     api_init(&broker->api, loop, broker->diag, &options->settings);
     broker->api.replicas = &broker->replicas;
 
-    int code = lock_directory(broker);
-    code = code ? code : listen_all(broker);
+    int code = listen_all(broker);
     code = code ? code : admin_open(broker);
     if (code != 0) {
         broker->exit_code = code;
@@ -651,7 +631,6 @@ int broker_finish(struct broker *broker)
         store_free(broker->store);
         meta_free(broker->meta);
     }
-    file_close(broker->lock);
     metrics_release(&broker->metrics);
     free(broker->ports);
     return exit_code;

@@ -38,7 +38,6 @@ struct broker {
 
     int32_t node_id;
     struct uuid incarnation;
-    struct file *lock;
     struct store *store;
     struct meta *meta;
     struct replicas replicas;
