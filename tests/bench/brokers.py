@@ -6,6 +6,7 @@ behind: stop() waits for the process and removes the directory.
 """
 import os
 import pathlib
+import random
 import resource
 import shutil
 import signal
@@ -18,9 +19,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the kernel gives to clients: a client that tries such a port again and
+    again until somebody listens may in the end be connected to itself."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def parse(line):
@@ -73,6 +81,7 @@ class Broker:
         self.tools = tools
         self.folder = pathlib.Path(folder) / self.name.replace(" ", "-")
         self.pid = 0
+        self.starting = False
         self.fresh()
 
     def fresh(self):
@@ -92,10 +101,12 @@ class Broker:
         command = self.command()
         if self.tools.pin:
             command = ["taskset", "-c", "0"] + command
+        self.starting = True
         result = self.tools.run("loadgen", "first", "--connect", self.address, "--topic", topic,
                                 "--partitions", partitions, "--log", self.folder / "log",
+                                "--pid-file", self.folder / "pid",
                                 "--", *command)
-        self.pid = int(result["pid"])
+        self.pid, self.starting = int(result["pid"]), False
         return result["first_ack_ms"]
 
     def load(self, mode, *args):
@@ -124,6 +135,9 @@ class Broker:
         self.pid = 0
 
     def remove(self):
+        started = self.folder / "pid"
+        if self.pid == 0 and self.starting and started.exists():
+            self.pid = int(started.read_text(encoding="ascii"))  # start() was interrupted
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 

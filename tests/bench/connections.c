@@ -135,7 +135,8 @@ void run_idle(const struct options *o)
     }
     int64_t grown = (int64_t)(memory_of((int)o->pid) - before);
     printf("mode=idle count=%ld bytes_each=%.0f opened_s=%.0f broker_cpu_percent=%.3f",
-           (long)o->count, (double)grown / (double)o->count, (double)o->count / opened_s,
+           (long)o->count, o->count > 0 ? (double)grown / (double)o->count : 0,
+           (double)o->count / opened_s,
            (double)window.broker_ns / 1e7 / window_seconds(&window));
     window_print(&window);
     printf("\n");

@@ -29,6 +29,11 @@ static pid_t start(const struct options *o)
     if (pid < 0) {
         fail("fork: %s", strerror(errno));
     }
+    FILE *file = o->pid_file != NULL ? fopen(o->pid_file, "w") : NULL;
+    if (file != NULL) {
+        fprintf(file, "%d\n", (int)pid);
+        fclose(file);
+    }
     return pid;
 }
 

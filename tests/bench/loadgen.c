@@ -33,6 +33,7 @@ static void set(struct options *o, const char *name, const char *value)
         { .name = "connect", .text = &o->connect },
         { .name = "topic", .text = &o->topic },
         { .name = "log", .text = &o->log },
+        { .name = "pid-file", .text = &o->pid_file },
         { .name = "partitions", .number = &o->partitions },
         { .name = "topics", .number = &o->topics },
         { .name = "size", .number = &o->size },

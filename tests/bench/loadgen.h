@@ -11,6 +11,7 @@ struct options {
     const char *connect;     /* host:port */
     const char *topic;
     const char *log;         /* first: where the output of the command goes */
+    const char *pid_file;    /* first: where its process id is written at once; NULL: nowhere */
     int64_t partitions;      /* of the topic; connection i uses partition i modulo this */
     int64_t topics;          /* create: how many */
     int64_t size, records;   /* bytes of a value, records of a batch */
