@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <zlib.h>
 
-enum { GZIP_WRAPPER = 16 + MAX_WBITS };
+enum {
+    GZIP_WRAPPER = 16 + MAX_WBITS,
+    LEN_MAX = 1 << 30, /* zlib counts in 32 bits */
+};
 
 /* Room is made in steps: gzip does not say in front how much there will be. One byte more than
  * `max` is let out, so that "too much" shows. */
@@ -37,9 +40,10 @@ static int inflate_members(z_stream *z, size_t in_len, size_t max, struct buf *o
 
 int gzip_decompress(struct bytes in, size_t max, struct codec_scratch *s)
 {
-    if (in.len > UINT32_MAX / 4 || max > UINT32_MAX / 4) {
-        return -EFBIG; /* zlib counts in 32 bits */
+    if (in.len > LEN_MAX) {
+        return -EFBIG;
     }
+    max = min_u64(max, LEN_MAX);
     z_stream z = { .next_in = (Bytef *)(uintptr_t)in.data, .avail_in = (uInt)in.len };
     check(inflateInit2(&z, GZIP_WRAPPER) == Z_OK);
     int rc = inflate_members(&z, in.len, max, &s->out);
@@ -53,7 +57,7 @@ void gzip_compress(int level, struct bytes in, struct buf *out)
     level = level < Z_BEST_SPEED       ? Z_DEFAULT_COMPRESSION
             : level > Z_BEST_COMPRESSION ? Z_BEST_COMPRESSION
                                          : level;
-    check(in.len <= UINT32_MAX / 4);
+    check(in.len <= LEN_MAX);
     check(deflateInit2(&z, level, Z_DEFLATED, GZIP_WRAPPER, 8, Z_DEFAULT_STRATEGY) == Z_OK);
     size_t room = deflateBound(&z, in.len);
     z.next_out = buf_reserve(out, room);
