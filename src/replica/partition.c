@@ -196,7 +196,10 @@ void partition_follow(struct partition *p, const struct image_partition *state)
         log_begin_epoch(p->log, state->leader_epoch);
         p->epoch_start = log_end(p->log);
     } else if (!leads) {
-        leave_role(p, state->leader < 0 ? PARTITION_OFFLINE : PARTITION_FOLLOWER);
+        enum partition_role role = state->leader < 0 ? PARTITION_OFFLINE : PARTITION_FOLLOWER;
+        if (p->role != role) {
+            leave_role(p, role);
+        }
     }
     if (!same_epoch) {
         fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
