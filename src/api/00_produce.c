@@ -142,7 +142,8 @@ static void fill_record_errors(struct produce_state *state, struct part *part)
 {
     enum { MAX_FAULTS = 100 };
     struct batch_fault faults[MAX_FAULTS];
-    if (part->verdict.record < 0 || part->message != part->verdict.text) {
+    bool by_records = part->message != NULL && part->message == part->verdict.text;
+    if (!by_records || part->verdict.record < 0) {
         return;
     }
     size_t n = batch_faults(&part->batch, &part->rules, &state->request->api->scratch, faults,
