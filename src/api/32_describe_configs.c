@@ -25,11 +25,11 @@ struct describe {
 
 /* ---- one setting ------------------------------------------------------------------------------*/
 
-/* Versions below 4 cannot carry a longer value: better none than a part of it. */
-static struct text fit(const struct describe *d, struct text value)
+/* A value of the properties file may be longer than any version can carry: better none than a part
+ * of it. */
+static struct text fit(struct text value)
 {
-    bool fits = d->request->header.api_version >= 4 || value.len <= INT16_MAX;
-    return fits ? value : TEXT_NULL;
+    return value.len <= CONFIG_VALUE_MAX ? value : TEXT_NULL;
 }
 
 static void fill_synonyms(struct describe *d, const struct config_description *from,
@@ -44,7 +44,7 @@ static void fill_synonyms(struct describe *d, const struct config_description *f
         }
         to->synonyms[to->n_synonyms++] = (struct describe_configs_response_synonym){
             .name = text_of(origin->name),
-            .value = arena_text(&d->request->arena, fit(d, origin->value)),
+            .value = arena_text(&d->request->arena, fit(origin->value)),
             .source = (int8_t)origin->source,
         };
     }
@@ -68,7 +68,7 @@ static void put(struct describe *d, const struct config_def *def)
     }
     struct describe_configs_response_config *to = &d->to->configs[d->to->n_configs++];
     to->name = text_of(def->name);
-    to->value = fit(d, description.value);
+    to->value = fit(description.value);
     to->read_only = description.read_only;
     to->config_source = (int8_t)description.source;
     to->is_sensitive = description.sensitive;

@@ -16,6 +16,9 @@ struct alter {
     struct text message;
 };
 
+/* A message repeats so much of a name or value that a client sent, and no more. */
+enum { SHOWN_MAX = 200 };
+
 #define REFUSE(a, error, ...) ((a)->message = arena_printf((a)->arena, __VA_ARGS__), (error))
 
 static int by_name(const void *a, const void *b)
@@ -53,7 +56,8 @@ static enum kafka_error check_row(struct alter *a, const struct config_op *op,
     if (def == NULL) {
         const char *why = target->scope == CONFIG_BROKER ? config_kafka_only(op->name) : NULL;
         return REFUSE(a, KAFKA_INVALID_CONFIG, "Unknown %s config name: %.*s.%s%s",
-                      scope_name(target), TEXT_ARG(op->name), why ? " " : "", why ? why : "");
+                      scope_name(target), TEXT_ARG(text_head(op->name, SHOWN_MAX)), why ? " " : "",
+                      why ? why : "");
     }
     if (def->update == CONFIG_STATIC) {
         return REFUSE(a, KAFKA_INVALID_REQUEST,
@@ -82,32 +86,40 @@ static enum kafka_error parse(struct alter *a, const struct config_def *def, str
     } else if (def->type == CONFIG_PASSWORD) {
         error = REFUSE(a, KAFKA_INVALID_CONFIG, "Invalid value of %s: %s.", def->name, t.data);
     } else {
-        error = REFUSE(a, KAFKA_INVALID_CONFIG, "Invalid value %.*s of %s: %s.", TEXT_ARG(value),
-                       def->name, t.data);
+        error = REFUSE(a, KAFKA_INVALID_CONFIG, "Invalid value %.*s of %s: %s.",
+                       TEXT_ARG(text_head(value, SHOWN_MAX)), def->name, t.data);
     }
     buf_release(&out);
     return error;
 }
 
+static bool has_word(struct text list, struct text word)
+{
+    while (list.data != NULL) {
+        if (text_equal(text_trim(text_cut(&list, ',')), word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `list` without the words of `words`, or with them behind. Duplicates go when it is parsed. */
 static struct text edit_list(struct alter *a, struct text list, bool append, struct text words)
 {
-    struct text result = text_of("");
+    struct buf out = { 0 };
     if (append) {
-        return list.len == 0 ? words
-                             : arena_printf(a->arena, "%.*s,%.*s", TEXT_ARG(list), TEXT_ARG(words));
+        buf_printf(&out, "%.*s%s%.*s", TEXT_ARG(list), list.len > 0 ? "," : "", TEXT_ARG(words));
+        list = TEXT_NULL;
     }
     while (list.data != NULL) {
-        struct text word = text_trim(text_cut(&list, ',')), rest = words;
-        bool found = word.len == 0;
-        while (rest.data != NULL && !found) {
-            found = text_equal(text_trim(text_cut(&rest, ',')), word);
-        }
-        if (!found) {
-            result = arena_printf(a->arena, "%.*s%s%.*s", TEXT_ARG(result), result.len ? "," : "",
-                                  TEXT_ARG(word));
+        struct text word = text_trim(text_cut(&list, ','));
+        if (word.len > 0 && !has_word(words, word)) {
+            buf_printf(&out, "%s%.*s", out.len > 0 ? "," : "", TEXT_ARG(word));
         }
     }
+    buf_put_u8(&out, 0);
+    struct text result = arena_text(a->arena, text_of((char *)out.data));
+    buf_release(&out);
     return result;
 }
 
@@ -142,16 +154,17 @@ static enum kafka_error outcome(struct alter *a, const struct config_op *op, str
 static enum kafka_error check_op(struct alter *a, const struct config_op *op,
                                  const struct config_op *before)
 {
+    struct text name = text_head(op->name, SHOWN_MAX);
     if (op->kind < CONFIG_SET || op->kind > CONFIG_SUBTRACT) {
         return REFUSE(a, KAFKA_INVALID_REQUEST, "Unknown operation %d on %.*s.", op->kind,
-                      TEXT_ARG(op->name));
+                      TEXT_ARG(name));
     }
     if (before != NULL && text_equal(before->name, op->name)) {
-        return REFUSE(a, KAFKA_INVALID_REQUEST, "%.*s is named twice.", TEXT_ARG(op->name));
+        return REFUSE(a, KAFKA_INVALID_REQUEST, "%.*s is named twice.", TEXT_ARG(name));
     }
     if (op->kind != CONFIG_DELETE && op->value.data == NULL) {
         return REFUSE(a, KAFKA_INVALID_REQUEST, "%.*s has no value: delete it to get the default.",
-                      TEXT_ARG(op->name));
+                      TEXT_ARG(name));
     }
     return KAFKA_NONE;
 }

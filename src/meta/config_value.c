@@ -228,5 +228,10 @@ bool config_parse(const struct config_def *def, struct text value, struct buf *o
     if (def->type != CONFIG_LIST) {
         ok = ok && word_allowed(def, since(out, keep));
     }
+    if (ok && out->len - keep > CONFIG_VALUE_MAX) {
+        out->len = keep;
+        buf_printf(out, "at most %d bytes are allowed", CONFIG_VALUE_MAX);
+        return false;
+    }
     return ok || refuse(def, keep, out);
 }

@@ -559,6 +559,28 @@ static void lists_can_be_added_to_and_taken_from(void **state)
     assert_int_equal(o.error, KAFKA_INVALID_CONFIG);
 }
 
+/* Every reply that shows a value must be able to carry it. */
+static void values_and_messages_do_not_get_too_long(void **state)
+{
+    struct scene *s = *state;
+    struct buf list = { 0 };
+    for (int i = 0; list.len < CONFIG_VALUE_MAX; i++) {
+        buf_printf(&list, "%s%d:1", i > 0 ? "," : "", i);
+    }
+    buf_put_u8(&list, 0);
+    const char *value = (char *)list.data;
+    struct outcome o = alter_one(s, CONFIG_SET, "leader.replication.throttled.replicas", value);
+    assert_int_equal(o.error, KAFKA_INVALID_CONFIG);
+    assert_true(o.message.len < 1000);
+    *strrchr((char *)list.data, ',') = 0;
+    o = alter_one(s, CONFIG_SET, "leader.replication.throttled.replicas", value);
+    assert_int_equal(o.error, KAFKA_NONE);
+    o = alter_one(s, CONFIG_SET, value, "1");
+    assert_int_equal(o.error, KAFKA_INVALID_CONFIG);
+    assert_true(o.message.len < 1000);
+    buf_release(&list);
+}
+
 static void one_bad_change_refuses_them_all(void **state)
 {
     struct scene *s = *state;
@@ -683,6 +705,7 @@ int main(void)
         SCENE_TEST(settings_that_need_a_restart_are_read_only),
         SCENE_TEST(changes_hold_only_what_differs_sorted),
         SCENE_TEST(lists_can_be_added_to_and_taken_from),
+        SCENE_TEST(values_and_messages_do_not_get_too_long),
         SCENE_TEST(one_bad_change_refuses_them_all),
         SCENE_TEST(malformed_changes_are_invalid_requests),
         SCENE_TEST(unknown_names_can_be_removed_but_not_set),

@@ -95,6 +95,8 @@ const char *config_suggest(struct text name);
 
 /* ---- values -----------------------------------------------------------------------------------*/
 
+enum { CONFIG_VALUE_MAX = INT16_MAX }; /* bytes: what every version of the protocol can carry */
+
 /* Appends the value in its one way of writing ("TRUE " is "true", "a, b" is "a,b"). False when it
  * is not allowed; then `out` gets a sentence that says what is, fit to follow the name and the
  * value. */
