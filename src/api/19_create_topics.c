@@ -132,6 +132,16 @@ static bool is_too_much(const struct request *request)
     return n > API_BATCH_MAX;
 }
 
+static bool has_null_config(const struct create_topics_request_topic *topic)
+{
+    for (int32_t i = 0; i < topic->n_configs; i++) {
+        if (topic->configs[i].value.data == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum kafka_error check_topic(const struct create_topics_request_topic *topic, bool too_much,
                                     enum api_repeat repeat, struct text *ret_message)
 {
@@ -146,6 +156,10 @@ static enum kafka_error check_topic(const struct create_topics_request_topic *to
     if (text_is(topic->name, "__cluster_metadata")) {
         *ret_message = text_of("The name stands for the metadata of the cluster.");
         return KAFKA_INVALID_REQUEST;
+    }
+    if (has_null_config(topic)) {
+        *ret_message = text_of("A config has no value: leave it out to get the default.");
+        return KAFKA_INVALID_CONFIG;
     }
     return KAFKA_NONE;
 }

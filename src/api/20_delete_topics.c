@@ -164,7 +164,8 @@ static void collect(struct delete_state *state)
             refuse(to, targets[i].error, targets[i].message);
         } else {
             state->to[state->ask.n_topics] = to;
-            state->ask.topics[state->ask.n_topics++].id = to->topic_id;
+            state->ask.topics[state->ask.n_topics++] =
+                (struct meta_delete_topics_request_topic){ .id = to->topic_id };
         }
     }
 }
