@@ -51,7 +51,7 @@ static void derive_directories(struct options *o, char *const *env)
                                 "daemon for each further disk");
     }
     o->data_dir = text_dup(dirs);
-    o->raft_dir = text_dup(raft.len > 0 ? raft : dirs);
+    o->raft_dir = mem_sprintf("%.*s/raft", TEXT_ARG(raft.len > 0 ? raft : dirs));
 }
 
 static void derive_cluster_id(struct options *o)

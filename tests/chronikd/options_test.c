@@ -114,7 +114,7 @@ static void no_arguments_are_one_node_on_loopback(void **state)
     assert_int_equal(s->options.action, OPTIONS_SERVE);
     assert_int_equal(s->options.node_id, -1);
     assert_string_equal(s->options.data_dir, "data");
-    assert_string_equal(s->options.raft_dir, "data");
+    assert_string_equal(s->options.raft_dir, "data/raft");
     assert_int_equal(s->options.n_listeners, 1);
     is_listener(&s->options.listeners[0], "PLAINTEXT", "localhost", 9092, "localhost", 9092);
     assert_null(s->options.nodes);
@@ -175,7 +175,7 @@ static void the_data_directory_is_systemds_when_nobody_names_one(void **state)
     assert_string_equal(s->options.data_dir, "/older");
     env(s, "KAFKA_METADATA_LOG_DIR=/meta");
     assert_int_equal(run(s), 0);
-    assert_string_equal(s->options.raft_dir, "/meta");
+    assert_string_equal(s->options.raft_dir, "/meta/raft");
 }
 
 static void every_flag_is_understood(void **state)

@@ -56,7 +56,7 @@ struct options {
 
     int32_t node_id; /* -1: the directory's, else 1 */
     char *cluster_id; /* "": the directory's, else a random one */
-    char *data_dir, *raft_dir;
+    char *data_dir, *raft_dir; /* the latter inside the former, or of metadata.log.dir */
     struct options_listener *listeners; /* for clients; at least one */
     unsigned n_listeners;
     struct options_listener *nodes; /* for the other nodes; NULL when there are none */
