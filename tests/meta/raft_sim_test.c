@@ -3,7 +3,7 @@
  *     CHRONIK_SEEDS=10000 CHRONIK_SEED=1 build/meta-raft_sim_test
  */
 #include "../support/test.h"
-#include "raft_sim.h"
+#include "image_machine.h"
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
@@ -72,6 +72,16 @@ static void a_fixed_group_of_three_survives_everything(void **state)
     assert_faults_happened(&counts);
 }
 
+static void images_are_equal_at_equal_index(void **state)
+{
+    (void)state;
+    struct sim_options options = SIM_OPTIONS_DEFAULT;
+    options.machine = &sim_image_machine;
+    options.duration_ms = 10000;
+    struct sim_counts counts = run_seeds(options, 20);
+    assert_true(counts.committed > 1000 && counts.crashes > 50 && counts.installs > 5);
+}
+
 static void a_group_of_one_survives_its_crashes(void **state)
 {
     (void)state;
@@ -132,6 +142,7 @@ int main(void)
         cmocka_unit_test(three_servers_survive_everything),
         cmocka_unit_test(five_servers_survive_everything),
         cmocka_unit_test(a_fixed_group_of_three_survives_everything),
+        cmocka_unit_test(images_are_equal_at_equal_index),
         cmocka_unit_test(a_group_of_one_survives_its_crashes),
         cmocka_unit_test(the_same_seed_gives_the_same_run),
         cmocka_unit_test(a_closed_connection_makes_failover_fast),
