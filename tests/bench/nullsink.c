@@ -22,6 +22,7 @@ enum { CANNED_BYTES = 1 << 20, CANNED_RECORDS = 1000, PARTITIONS = 1000, READ_SI
 struct sink {
     int epoll, listener;
     struct buf canned; /* a record batch */
+    struct buf fetched; /* the response to a fetch, with that batch at its end */
     struct arena arena;
 };
 
@@ -76,15 +77,25 @@ static void put_response(struct peer *peer, const struct wire_api *api,
     chain_release(&chain);
 }
 
-static void answer_fetch(struct sink *sink, struct peer *peer, const struct request_header *header,
+/* Sends without a copy what the socket takes at once, when nothing else waits to be sent. */
+static void send_or_keep(struct peer *peer, struct bytes frame)
+{
+    ssize_t n = 0;
+    while (peer->out.len == 0 && frame.len > 0 &&
+           (n = write(peer->fd, frame.data, frame.len)) > 0) {
+        frame = bytes_part(frame, (size_t)n, frame.len - (size_t)n);
+    }
+    buf_put(&peer->out, frame.data, frame.len);
+}
+
+static void can_response(struct sink *sink, const struct request_header *header,
                          const struct fetch_request *request)
 {
-    const struct fetch_request_partition *asked = &request->topics[0].partitions[0];
     struct fetch_response_partition partition = fetch_response_partition_default;
     struct fetch_response_topic topic = fetch_response_topic_default;
     struct fetch_response response = fetch_response_default;
-    batch_stamp(sink->canned.data, asked->fetch_offset, 0);
-    partition.partition_index = asked->partition_index;
+    struct peer nobody = { .fd = -1 };
+    partition.partition_index = request->topics[0].partitions[0].partition_index;
     partition.high_watermark = INT64_MAX;
     partition.records.view = buf_bytes(&sink->canned);
     topic.name = request->topics[0].name;
@@ -92,7 +103,22 @@ static void answer_fetch(struct sink *sink, struct peer *peer, const struct requ
     topic.n_partitions = 1;
     response.topics = &topic;
     response.n_topics = 1;
-    put_response(peer, &wire_fetch, header, &response);
+    put_response(&nobody, &wire_fetch, header, &response);
+    sink->fetched = nobody.out;
+}
+
+/* The response to the first fetch serves all: only correlation id and offset are put in anew. */
+static void answer_fetch(struct sink *sink, struct peer *peer, const struct request_header *header,
+                         const struct fetch_request *request)
+{
+    if (sink->fetched.len == 0) {
+        can_response(sink, header, request);
+    }
+    uint8_t *frame = sink->fetched.data;
+    store_be32(frame + 4, (uint32_t)header->correlation_id);
+    batch_stamp(frame + sink->fetched.len - sink->canned.len,
+                request->topics[0].partitions[0].fetch_offset, 0);
+    send_or_keep(peer, buf_bytes(&sink->fetched));
 }
 
 static void answer_metadata(struct peer *peer, const struct request_header *header,
