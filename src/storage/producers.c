@@ -88,7 +88,7 @@ static struct producer *find(const struct producers *producers, int64_t id)
 
 static struct producer *add(struct producers *producers, int64_t id)
 {
-    struct producer *p = mem_zalloc(sizeof *p);
+    struct producer *p = mem_alloc(sizeof *p);
     *p = (struct producer){ .id = id,
                             .coordinator_epoch = -1,
                             .epoch = -1,

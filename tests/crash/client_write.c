@@ -4,7 +4,7 @@
  * anything else happens, so a crash of the broker never takes an acknowledgement back. At the end
  * every record has been acknowledged or has failed; the counts go to standard output, with the
  * errors by name. */
-#include "load.h"
+#include "client.h"
 
 #include <chronik/base/random.h>
 
@@ -68,9 +68,7 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *o
     }
     memcpy(id, message->payload, LOAD_ID_DIGITS);
     load->n_acked++;
-    if (load->acked != NULL) {
-        fprintf(load->acked, "%s %" PRId64 "\n", id, message->offset);
-    }
+    fprintf(load->acked, "%s %" PRId64 "\n", id, message->offset);
 }
 
 static void open_producer(struct load *load, struct producer *p, unsigned index)
@@ -81,7 +79,7 @@ static void open_producer(struct load *load, struct producer *p, unsigned index)
     p->index = index;
     p->idempotent = index < (unsigned)o->idempotent;
     snprintf(timeout, sizeof timeout, "%d", o->timeout_ms);
-    const struct load_setting settings[] = {
+    const struct client_setting settings[] = {
         { "enable.idempotence", p->idempotent ? "true" : "false" },
         { "max.in.flight", p->idempotent ? "5" : "1" },
         { "acks", "all" },
@@ -93,7 +91,7 @@ static void open_producer(struct load *load, struct producer *p, unsigned index)
         { "message.timeout.ms", timeout },
         { NULL, NULL },
     };
-    p->rk = load_client(o, RD_KAFKA_PRODUCER, settings, delivered);
+    p->rk = client_new(o, RD_KAFKA_PRODUCER, settings, delivered);
     p->topic = rd_kafka_topic_new(p->rk, o->topic, NULL);
 }
 
@@ -187,13 +185,13 @@ static void report(const struct load *load)
     printf("\n");
 }
 
-int load_write(const struct load_options *options)
+int client_write(const struct load_options *options)
 {
     struct load load = { .options = options };
     unsigned n = (unsigned)(options->idempotent + options->plain);
     check(n > 0 && n <= LOAD_PRODUCERS_MAX);
     struct producer *producers = mem_zalloc_array(n, sizeof *producers);
-    load.acked = fopen(options->acked != NULL ? options->acked : "/dev/null", "a");
+    load.acked = fopen(options->acked, "a");
     if (load.acked == NULL) {
         perror(options->acked);
         return 2;
