@@ -200,7 +200,8 @@ int producers_rebuild(const char *dir, const struct segment_file *files, size_t 
     *ret_snapshot = load_newest(producers, dir, end);
     for (size_t i = 0; i < n && error == 0; i++) {
         int64_t next = i + 1 < n ? files[i + 1].base : INT64_MAX;
-        if (next > *ret_snapshot && files[i].base < end) {
+        bool in_file = files[i].bytes > 0; /* else all of it is in the tail */
+        if (in_file && next > *ret_snapshot && files[i].base < end) {
             error = apply_file(producers, dir, &files[i], *ret_snapshot, end, now_ms);
         }
     }
