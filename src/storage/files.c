@@ -212,6 +212,9 @@ static void synced(struct disk_request *req, int64_t result)
     }
     settle(files, of);
     start_sync(files);
+    if (files->syncing == NULL) {
+        files->events->rested(files->arg);
+    }
 }
 
 static void start_sync(struct files *files)

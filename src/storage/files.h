@@ -18,6 +18,9 @@ struct files_events {
 
     /* All that files_sync_all() asked for is synced. */
     void (*synced)(void *arg);
+
+    /* No sync is under way any more. */
+    void (*rested)(void *arg);
 };
 
 struct files {

@@ -52,7 +52,7 @@ static bool check_segment(struct recovery *r, struct log *log, uint32_t i, int64
 
     if (len == (int64_t)segment->bytes) {
         /* As it should be. */
-    } else if (next <= gone_below) {
+    } else if (next <= gone_below && len < (int64_t)segment->bytes) {
         drop = true;
     } else if (len < 0) {
         log_damaged(log, "the segment %s is missing", path);

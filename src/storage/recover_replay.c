@@ -394,7 +394,9 @@ static void replay_append(struct recovery *r, struct trace *trace, bool begins_s
     }
     check(batch_parse(batches, &b) == KAFKA_NONE);
     struct segment *last = log_last_segment(log);
-    if (error == 0 && (last == NULL || (begins_segment && last->base < b.base_offset) ||
+    /* A closed segment is the last one only when those behind it are below a new log start. */
+    if (error == 0 && (last == NULL || last->closed ||
+                       (begins_segment && last->base < b.base_offset) ||
                        batch_last_offset(&b) - last->base > INT32_MAX ||
                        last->bytes + batches.len > INT32_MAX)) {
         error = begin_segment(r, trace, b.base_offset);

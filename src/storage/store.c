@@ -83,7 +83,12 @@ static void files_synced(void *arg)
     checkpoint_synced(arg);
 }
 
-static const struct files_events FILES_EVENTS = { files_failed, files_synced };
+static void files_rested(void *arg)
+{
+    store_settle(arg);
+}
+
+static const struct files_events FILES_EVENTS = { files_failed, files_synced, files_rested };
 
 void store_fail(struct store *store, int error, const char *what)
 {

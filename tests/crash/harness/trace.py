@@ -10,7 +10,7 @@ import shutil
 
 from broker import Skipped
 
-WRITES = "pwrite64,pwritev,pwritev2,write,writev"
+WRITES = "pwrite64,pwritev,pwritev2"
 SYNCS = "fsync,fdatasync"
 NAMES = "rename,renameat,renameat2,unlink,unlinkat"
 CHANGES = ",".join((WRITES, SYNCS, NAMES, "ftruncate,fallocate"))
