@@ -1,6 +1,6 @@
 /* Reading a Raft directory.
  *
- * The vote first: without it, the directory must be empty, and is made now. Then the newest
+ * The vote first: without it, the directory must be empty. Then the newest
  * snapshot, then the segments, group by group. Where one copy is damaged, it is written again from
  * the other.
  *
@@ -95,58 +95,69 @@ static int rewrite(const char *path, const void *data, size_t len, uint64_t at)
     return error;
 }
 
-int raft_segment_create(const char *dir, const struct raft_segment_head *head, char **ret_path,
-                        struct file **ret_file)
+/* Makes a file of whole blocks that is complete under its name, or not there. */
+static int create(const char *dir, const char *path, const uint8_t *content, size_t len,
+                  struct file **ret_file)
 {
-    char *path = raft_segment_path(dir, head->first_sequence);
     char *temporary = mem_sprintf("%s.tmp", path);
-    uint8_t *zeros = mem_alloc_aligned(RAFT_BLOCK, head->capacity);
-    struct file *file;
-
-    memset(zeros, 0, head->capacity);
-    raft_segment_put(head, zeros);
-    raft_segment_put(head, zeros + RAFT_BLOCK);
     unsigned flags = FILE_WRITE | FILE_CREATE | FILE_TRUNCATE | FILE_DURABLE;
+    struct file *file;
     int error = file_open(temporary, flags, &file);
     if (error == 0) {
-        error = file_write_at(file, zeros, head->capacity, 0);
+        error = file_write_at(file, content, len, 0);
         error = error ? error : file_rename(temporary, path);
         error = error ? error : dir_sync(dir);
-        if (error != 0) {
+        if (error == 0) {
+            *ret_file = file;
+        } else {
             file_close(file);
             file_remove(temporary);
         }
     }
-    if (error == 0) {
-        *ret_path = path;
-        *ret_file = file;
-    } else {
-        free(path);
-    }
     free(temporary);
-    free(zeros);
     return error;
 }
 
-int raft_vote_write(const char *dir, const struct raft_vote_head *head)
+int raft_segment_create(const char *dir, const struct raft_segment_head *head, struct bytes group,
+                        char **ret_path, struct file **ret_file)
+{
+    char *path = raft_segment_path(dir, head->first_sequence);
+    uint8_t *content = mem_alloc_aligned(RAFT_BLOCK, head->capacity);
+    memset(content, 0, head->capacity);
+    raft_segment_put(head, content);
+    raft_segment_put(head, content + RAFT_BLOCK);
+    memcpy(content + 2 * RAFT_BLOCK, group.data, group.len);
+    memcpy(content + 2 * RAFT_BLOCK + group.len, group.data, group.len);
+    int error = create(dir, path, content, head->capacity, ret_file);
+    if (error == 0) {
+        *ret_path = path;
+    } else {
+        free(path);
+    }
+    free(content);
+    return error;
+}
+
+int raft_vote_create(const char *dir, const struct raft_vote_head *head, struct file **ret_file)
 {
     char *path = mem_sprintf("%s/vote", dir);
-    uint8_t *block = mem_alloc_aligned(RAFT_BLOCK, RAFT_BLOCK);
-    struct file *file;
-
-    memset(block, 0, RAFT_BLOCK);
-    raft_vote_put(head, block);
-    int error = file_open(path, FILE_WRITE | FILE_CREATE | FILE_DURABLE, &file);
-    if (error == 0) {
-        error = file_write_at(file, block, RAFT_BLOCK, 0);
-        if (error == 0) {
-            error = file_write_at(file, block, RAFT_BLOCK, RAFT_BLOCK);
-        }
-        file_close(file);
-    }
-    free(block);
+    uint8_t *content = mem_alloc_aligned(RAFT_BLOCK, 2 * RAFT_BLOCK);
+    memset(content, 0, 2 * RAFT_BLOCK);
+    raft_vote_put(head, content);
+    raft_vote_put(head, content + RAFT_BLOCK);
+    int error = create(dir, path, content, 2 * RAFT_BLOCK, ret_file);
+    free(content);
     free(path);
     return error;
+}
+
+/* Writes both slots again, one after the other: one of them is whole at any time. */
+static int rewrite_vote(const char *path, const struct raft_vote_head *head)
+{
+    uint8_t block[RAFT_BLOCK] = { 0 };
+    raft_vote_put(head, block);
+    int error = rewrite(path, block, RAFT_BLOCK, 0);
+    return error ? error : rewrite(path, block, RAFT_BLOCK, RAFT_BLOCK);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------*/
@@ -173,22 +184,18 @@ static struct bytes from(struct bytes b, uint64_t at)
 
 /* ---- vote -------------------------------------------------------------------------------------*/
 
-static bool make_directory(struct raft_load *load)
+/* Nothing was promised here: the first vote will make the directory this node's. */
+static bool begin_anew(struct raft_load *load)
 {
-    struct raft_vote_head head = { .identity = { load->node_id, load->new_directory } };
-    int error = raft_vote_write(load->path, &head);
-    if (error == 0) {
-        error = dir_sync(load->path);
-    }
     load->state.fresh = true;
-    load->state.identity = head.identity;
+    load->state.identity = (struct raft_identity){ load->node_id, load->new_directory };
     load->next_sequence = 1;
-    return error == 0 || io_failed(load, load->path, error);
+    return true;
 }
 
 /* Both slots hold the same unless a write was interrupted between them: the newer one counts, and
  * is written to both before anything relies on it. */
-static bool load_vote(struct raft_load *load, const char *path, bool has_state)
+static bool load_vote(struct raft_load *load, const char *path)
 {
     struct raft_vote_head slots[2], *newest;
     struct bytes content;
@@ -203,8 +210,7 @@ static bool load_vote(struct raft_load *load, const char *path, bool has_state)
         }
     }
     if (errors[0] != 0 && errors[1] != 0) {
-        return has_state ? damaged(load, path, "both copies of the vote are damaged")
-                         : make_directory(load); /* its creation was interrupted */
+        return damaged(load, path, "both copies of the vote are damaged");
     }
     newest = errors[0] != 0 || (errors[1] == 0 && slots[1].sequence > slots[0].sequence)
                  ? &slots[1] : &slots[0];
@@ -221,7 +227,7 @@ static bool load_vote(struct raft_load *load, const char *path, bool has_state)
                     (unsigned long long)newest->identity.node_id);
     }
     if (errors[0] != 0 || errors[1] != 0 || slots[0].sequence != slots[1].sequence) {
-        int error = raft_vote_write(load->path, newest);
+        int error = rewrite_vote(path, newest);
         load->state.repaired += errors[0] != 0 || errors[1] != 0;
         return error == 0 || io_failed(load, path, error);
     }
@@ -528,10 +534,10 @@ static bool has_state(const struct dir_entry *entries, size_t n)
 static void load_entries(struct raft_load *load, const char *vote, const struct dir_entry *entries,
                          size_t n)
 {
-    bool state = has_state(entries, n);
     if (!file_exists(vote)) {
-        (void)(state ? damaged(load, vote, "the vote is missing") : make_directory(load));
-    } else if (load_vote(load, vote, state) && load_files(load, entries, n)) {
+        (void)(has_state(entries, n) ? damaged(load, vote, "the vote is missing")
+                                     : begin_anew(load));
+    } else if (load_vote(load, vote) && load_files(load, entries, n)) {
         int error = dir_sync(load->path);
         (void)(error == 0 || io_failed(load, load->path, error));
     }
@@ -540,6 +546,9 @@ static void load_entries(struct raft_load *load, const char *vote, const struct 
 /* The files that are written next. */
 static void open_files(struct raft_load *load, const char *vote)
 {
+    if (load->state.fresh) {
+        return;
+    }
     int error = file_open(vote, FILE_WRITE | FILE_DURABLE, &load->vote_file);
     if (error != 0) {
         io_failed(load, vote, error);

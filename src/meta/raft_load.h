@@ -38,7 +38,7 @@ struct raft_load {
     size_t n_segments, segments_cap;
     char *snapshot_path;           /* NULL: none */
     uint64_t snapshot_bytes;       /* of its file */
-    struct file *vote_file, *segment_file; /* of the vote; of the last segment, or NULL */
+    struct file *vote_file, *segment_file; /* of the vote, of the last segment; NULL: none yet */
     bool restart; /* the log on disk is older than the snapshot: the next group begins a new one */
 
     /* what `state` points into */
@@ -52,7 +52,7 @@ struct raft_load {
 };
 
 /* Creates the directory when it is missing; else reads everything, rewrites damaged copies, writes
- * the last group again (it may be in a cache only), and syncs names. */
+ * the last group again (it may be in a cache only), and syncs names. What it reads becomes durable. */
 void raft_load(struct raft_load *load);
 
 void raft_load_release(struct raft_load *load);
@@ -64,11 +64,12 @@ void raft_load_forget(struct raft_load *load);
 char *raft_segment_path(const char *dir, uint64_t first_sequence);
 char *raft_snapshot_path(const char *dir, uint64_t index);
 
-/* Creates a segment, with zeros up to its capacity, durably: 0 or -errno. */
-int raft_segment_create(const char *dir, const struct raft_segment_head *head, char **ret_path,
-                        struct file **ret_file);
+/* Creates a segment with its first group (one copy is given), and zeros up to its capacity, durably:
+ * 0 or -errno. */
+int raft_segment_create(const char *dir, const struct raft_segment_head *head, struct bytes group,
+                        char **ret_path, struct file **ret_file);
 
-/* Writes both copies of the vote. */
-int raft_vote_write(const char *dir, const struct raft_vote_head *head);
+/* Creates the vote's file. */
+int raft_vote_create(const char *dir, const struct raft_vote_head *head, struct file **ret_file);
 
 #endif

@@ -51,8 +51,10 @@ struct raft_store {
     const struct raft_store_events *events;
     void *arg;
     struct raft_load load; /* and where the log ends since */
-    struct job job;        /* of opening, then of making segments */
-    struct timer retry;    /* to make a segment */
+    struct job job;        /* of opening, then of making files */
+    void (*run)(struct job *job), (*done)(struct job *job); /* what it does, to do it again */
+    struct timer retry;    /* of the job, when the disk was full */
+    int job_error;
     struct prng salts;
 
     struct list ops;       /* votes, entries, snapshots from a leader: in order */
@@ -66,11 +68,11 @@ struct raft_store {
     unsigned vote_slot;
     uint8_t *buffer;              /* of the write under way; aligned */
     struct iovec iov[2];
-    uint32_t group_ops;           /* ops that the group under way has entries of */
+    struct raft_group_head group; /* being written */
+    uint32_t group_ops;           /* operations that it holds the entries of */
     struct raft_segment_head new_segment;
     char *new_path;
     struct file *new_file;
-    int new_error;
 
     void (*closed)(void *arg);
     void *closed_arg;
@@ -96,7 +98,7 @@ static void loaded(struct job *job)
     loop_defer(store->loop, LOOP_ADVANCE, &store->close_task);
 }
 
-static void retry_segment(struct timer *timer);
+static void retry_job(struct timer *timer);
 static void check_closed(struct loop_task *task);
 
 struct raft_store *raft_store_open(struct loop *loop, const char *path, uint64_t node_id,
@@ -112,7 +114,7 @@ struct raft_store *raft_store_open(struct loop *loop, const char *path, uint64_t
     list_init(&store->ops);
     list_init(&store->taken);
     list_init(&store->removals);
-    timer_init(&store->retry, loop, retry_segment);
+    timer_init(&store->retry, loop, retry_job);
     loop_task_init(&store->close_task, check_closed);
     loop_random(loop, random, sizeof random);
     loop_random(loop, &seed, sizeof seed);
@@ -175,6 +177,20 @@ static void go_on(struct raft_store *store)
     free(store->buffer);
     store->buffer = NULL;
     advance(store);
+}
+
+static void start_job(struct raft_store *store, void (*run)(struct job *job),
+                      void (*done)(struct job *job))
+{
+    store->run = run;
+    store->done = done;
+    job_start(store->loop, &store->job, run, done);
+}
+
+static void retry_job(struct timer *timer)
+{
+    struct raft_store *store = container_of(timer, struct raft_store, retry);
+    job_start(store->loop, &store->job, store->run, store->done);
 }
 
 static void wait_for_space(struct raft_store *store, struct timer *retry)
@@ -261,11 +277,37 @@ static void vote_written(struct disk_request *req, int64_t result)
     go_on(store);
 }
 
+static void run_make_vote(struct job *job)
+{
+    struct raft_store *store = container_of(job, struct raft_store, job);
+    store->job_error = raft_vote_create(store->path, &store->vote, &store->load.vote_file);
+}
+
+static void vote_made(struct job *job)
+{
+    struct raft_store *store = container_of(job, struct raft_store, job);
+    if (store->job_error == -ENOSPC) {
+        wait_for_space(store, &store->retry);
+        return;
+    }
+    if (store->job_error != 0) {
+        fail(store, store->job_error, "making the vote's file");
+    } else {
+        finish_op(store);
+    }
+    go_on(store);
+}
+
+/* The first vote makes the file: a directory without it has promised nothing. */
 static void write_vote(struct raft_store *store, const struct op *op)
 {
     store->vote = (struct raft_vote_head){ .identity = store->load.state.identity,
                                            .sequence = ++store->load.vote_sequence,
                                            .term = op->term, .vote = op->vote };
+    if (store->load.vote_file == NULL) {
+        start_job(store, run_make_vote, vote_made);
+        return;
+    }
     store->buffer = mem_alloc_aligned(RAFT_BLOCK, RAFT_BLOCK);
     memset(store->buffer, 0, RAFT_BLOCK);
     raft_vote_put(&store->vote, store->buffer);
@@ -281,42 +323,29 @@ static struct raft_segment *last_segment(struct raft_store *store)
     return load->n_segments > 0 ? &load->segments[load->n_segments - 1] : NULL;
 }
 
-/* The entries that wait and follow one another, as one group. Returns its body's length. */
-static size_t plan_group(struct raft_store *store, struct raft_group_head *head)
+/* Which entries that wait follow one another, and go out as one group. */
+static struct raft_group_head plan_group(struct raft_store *store)
 {
     const struct op *first = container_of(list_first(&store->ops), struct op, link);
-    *head = (struct raft_group_head){ .sequence = store->load.next_sequence,
-                                      .first_index = first->first };
+    struct raft_group_head head = { .sequence = store->load.next_sequence,
+                                    .first_index = first->first };
     store->group_ops = 0;
     list_each (it, &store->ops) {
         const struct op *op = container_of(it, struct op, link);
-        if (op->kind != OP_LOG || op->first != head->first_index + head->n ||
-            (head->n > 0 && head->body_len + op->body.len > GROUP_BYTES_MAX)) {
+        if (op->kind != OP_LOG || op->first != head.first_index + head.n ||
+            (head.n > 0 && head.body_len + op->body.len > GROUP_BYTES_MAX)) {
             break;
         }
-        head->n += op->n;
-        head->body_len += op->body.len;
+        head.n += op->n;
+        head.body_len += op->body.len;
         store->group_ops++;
     }
-    return (size_t)head->body_len;
+    return head;
 }
 
-static void group_written(struct disk_request *req, int64_t result)
+/* Fills the buffer with one copy of the group. */
+static void encode_group(struct raft_store *store)
 {
-    struct raft_store *store = container_of(req, struct raft_store, write);
-    if (result < 0) {
-        fail(store, (int)result, "writing the log");
-    }
-    for (uint32_t n = store->group_ops; n > 0 && !store->failed; n--) {
-        finish_op(store);
-    }
-    go_on(store);
-}
-
-static void write_group(struct raft_store *store, struct raft_group_head *head)
-{
-    struct raft_segment *segment = last_segment(store);
-    size_t len = raft_copy_len(head->body_len);
     struct buf body = { 0 };
     uint32_t n = 0;
     list_each (it, &store->ops) {
@@ -326,16 +355,49 @@ static void write_group(struct raft_store *store, struct raft_group_head *head)
         }
         buf_put(&body, op->body.data, op->body.len);
     }
-    head->salt = segment->head.salt;
-    store->buffer = mem_alloc_aligned(RAFT_BLOCK, len);
-    raft_group_put(head, buf_bytes(&body), store->buffer);
+    store->buffer = mem_alloc_aligned(RAFT_BLOCK, raft_copy_len(body.len));
+    raft_group_put(&store->group, buf_bytes(&body), store->buffer);
     buf_release(&body);
+}
+
+/* The group is on its way into the last segment. */
+static void group_placed(struct raft_store *store)
+{
+    struct raft_segment *segment = last_segment(store);
+    const struct raft_group_head *group = &store->group;
+    segment->end += 2 * raft_copy_len(group->body_len);
+    segment->last_index = max_u64(segment->last_index, group->first_index + group->n - 1);
+    store->load.next_sequence++;
+}
+
+static void finish_group(struct raft_store *store)
+{
+    for (uint32_t n = store->group_ops; n > 0; n--) {
+        finish_op(store);
+    }
+}
+
+static void group_written(struct disk_request *req, int64_t result)
+{
+    struct raft_store *store = container_of(req, struct raft_store, write);
+    if (result < 0) {
+        fail(store, (int)result, "writing the log");
+    } else {
+        finish_group(store);
+    }
+    go_on(store);
+}
+
+static void write_group(struct raft_store *store)
+{
+    struct raft_segment *segment = last_segment(store);
+    size_t len = raft_copy_len(store->group.body_len);
+    store->group.salt = segment->head.salt;
+    encode_group(store);
     store->iov[0] = store->iov[1] = (struct iovec){ store->buffer, len };
     disk_write(store->loop, &store->write, store->load.segment_file, store->iov, 2, segment->end,
                group_written);
-    segment->end += 2 * len;
-    segment->last_index = max_u64(segment->last_index, head->first_index + head->n - 1);
-    store->load.next_sequence++;
+    group_placed(store);
 }
 
 /* ---- segments ---------------------------------------------------------------------------------*/
@@ -343,7 +405,9 @@ static void write_group(struct raft_store *store, struct raft_group_head *head)
 static void run_make_segment(struct job *job)
 {
     struct raft_store *store = container_of(job, struct raft_store, job);
-    store->new_error = raft_segment_create(store->path, &store->new_segment, &store->new_path,
+    size_t len = raft_copy_len(store->group.body_len);
+    store->job_error = raft_segment_create(store->path, &store->new_segment,
+                                           bytes_of(store->buffer, len), &store->new_path,
                                            &store->new_file);
 }
 
@@ -351,12 +415,12 @@ static void segment_made(struct job *job)
 {
     struct raft_store *store = container_of(job, struct raft_store, job);
     struct raft_load *load = &store->load;
-    if (store->new_error == -ENOSPC) {
+    if (store->job_error == -ENOSPC) {
         wait_for_space(store, &store->retry);
         return;
     }
-    if (store->new_error != 0) {
-        fail(store, store->new_error, "making a file of the log");
+    if (store->job_error != 0) {
+        fail(store, store->job_error, "making a file of the log");
         go_on(store);
         return;
     }
@@ -376,35 +440,33 @@ static void segment_made(struct job *job)
         trim(store, UINT64_MAX);
         load->restart = false;
     }
+    group_placed(store);
+    finish_group(store);
     go_on(store);
 }
 
-static void make_segment(struct raft_store *store, const struct raft_group_head *group)
+/* A new segment, with its first group. */
+static void make_segment(struct raft_store *store)
 {
-    uint64_t need = 2 * RAFT_BLOCK + 2 * raft_copy_len(group->body_len);
+    uint64_t need = 2 * RAFT_BLOCK + 2 * raft_copy_len(store->group.body_len);
     store->new_segment = (struct raft_segment_head){
         .directory = store->load.state.identity.directory, .salt = prng_u64(&store->salts),
-        .first_sequence = group->sequence, .first_index = group->first_index,
+        .first_sequence = store->group.sequence, .first_index = store->group.first_index,
         .capacity = max_u64(need, SEGMENT_BYTES), .restart = store->load.restart };
-    job_start(store->loop, &store->job, run_make_segment, segment_made);
-}
-
-static void retry_segment(struct timer *timer)
-{
-    struct raft_store *store = container_of(timer, struct raft_store, retry);
-    job_start(store->loop, &store->job, run_make_segment, segment_made);
+    store->group.salt = store->new_segment.salt;
+    encode_group(store);
+    start_job(store, run_make_segment, segment_made);
 }
 
 static void write_entries(struct raft_store *store)
 {
     const struct raft_segment *segment = last_segment(store);
-    struct raft_group_head head;
-    size_t len = 2 * raft_copy_len(plan_group(store, &head));
+    store->group = plan_group(store);
     if (segment == NULL || store->load.restart ||
-        len > segment->head.capacity - segment->end) {
-        make_segment(store, &head);
+        2 * raft_copy_len(store->group.body_len) > segment->head.capacity - segment->end) {
+        make_segment(store);
     } else {
-        write_group(store, &head);
+        write_group(store);
     }
 }
 

@@ -329,9 +329,12 @@ static void a_creation_that_was_interrupted_begins_anew(void **state)
 {
     const struct damage_case *d = *state;
     struct raft_load l;
-    assert_int_equal(file_remove(d->path[SEGMENT]), 0);
-    assert_int_equal(file_remove(d->path[SNAPSHOT]), 0);
-    cut(d->path[VOTE], 30);
+    char *temporary = mem_sprintf("%s.tmp", d->path[VOTE]);
+    for (unsigned i = 0; i < FILES; i++) {
+        assert_int_equal(file_remove(d->path[i]), 0);
+    }
+    assert_int_equal(file_replace(temporary, bytes_of("half a vote", 11)), 0);
+    free(temporary);
     load(d, &l);
     assert_int_equal(l.error, 0);
     assert_true(l.state.fresh);

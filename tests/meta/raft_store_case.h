@@ -93,6 +93,13 @@ static inline void case_close(struct store_case *c)
     c->store = NULL;
 }
 
+/* The first vote: it makes a directory. */
+static inline void case_vote(struct store_case *c)
+{
+    raft_store_save_vote(c->store, ++c->tickets, 1, 0);
+    case_wait(c);
+}
+
 /* An entry whose data says which one it is. */
 static inline struct raft_item entry_of(uint64_t index, uint64_t term, char text[32])
 {

@@ -68,6 +68,13 @@ static void a_fresh_directory_gets_an_identity_that_stays(void **state)
     assert_int_equal(case_disk(&c)->term, 0);
     case_close(&c);
 
+    assert_true(case_open(&c, b->loop, b->raft)); /* nothing was promised: still fresh */
+    assert_true(raft_store_state(c.store)->fresh);
+    directory = raft_store_state(c.store)->identity.directory;
+    raft_store_save_vote(c.store, ++c.tickets, 1, 0);
+    case_wait(&c);
+    case_close(&c);
+
     assert_true(case_open(&c, b->loop, b->raft));
     assert_false(raft_store_state(c.store)->fresh);
     assert_true(uuid_equal(&raft_store_state(c.store)->identity.directory, &directory));
@@ -104,6 +111,7 @@ static void later_entries_replace_earlier_ones(void **state)
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     case_append(&c, 1, 20, 1);
     case_append(&c, 11, 2, 2);
     case_wait(&c);
@@ -126,6 +134,7 @@ static void what_waits_goes_out_together(void **state)
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     for (uint64_t i = 1; i <= 60; i++) {
         case_append(&c, i, 1, 1);
     }
@@ -151,6 +160,7 @@ static void segments_follow_one_another_and_are_removed_behind_a_snapshot(void *
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     append_one_by_one(&c, 1, 100, 1);
     assert_int_equal(count_files(b->raft, "log-"), 4);
     uint64_t before = raft_store_bytes(c.store);
@@ -178,6 +188,7 @@ static void a_newer_snapshot_replaces_the_older_one(void **state)
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     append_one_by_one(&c, 1, 10, 1);
     case_snapshot(&c, 4, 1, 1, false);
     case_snapshot(&c, 9, 1, 1, false);
@@ -194,6 +205,7 @@ static void a_leaders_snapshot_begins_a_new_log(void **state)
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     append_one_by_one(&c, 1, 40, 1);
     case_snapshot(&c, 20, 2, 21, true); /* contradicts entry 20 */
     case_wait(&c);
@@ -229,6 +241,7 @@ static void large_groups_get_a_segment_of_their_own_size(void **state)
                               .data = bytes_of(large, 900000) };
     memset(large, 'x', 900000);
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     for (uint64_t i = 1; i <= 3; i++) {
         raft_store_write_log(c.store, ++c.tickets, i, &item, 1);
     }
@@ -248,6 +261,7 @@ static void a_directory_begins_small(void **state)
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     case_append(&c, 1, 1, 1);
     case_wait(&c);
     assert_true(raft_store_bytes(c.store) <= 300000);
@@ -301,6 +315,7 @@ static void a_full_disk_is_waited_for(void **state)
         skip();
     }
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     append_one_by_one(&c, 1, 31, 1);
 
     buf_put_zeros(&zeros, 200 * 1024);
@@ -329,6 +344,7 @@ static void closing_gives_up_what_waits_for_space(void **state)
         skip();
     }
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     case_append(&c, 1, 1, 1);
     case_close(&c);
     assert_true(case_open(&c, b->loop, b->raft));
@@ -342,6 +358,7 @@ static void a_directory_of_another_node_is_refused(void **state)
     struct backend_case *b = backend_of(state);
     struct store_case c;
     assert_true(case_open(&c, b->loop, b->raft));
+    case_vote(&c);
     case_close(&c);
     c = (struct store_case){ .loop = b->loop };
     c.store = raft_store_open(b->loop, b->raft, 8, &case_events, &c);

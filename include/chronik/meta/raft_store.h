@@ -54,7 +54,7 @@ const struct raft_store_state *raft_store_state(const struct raft_store *store);
 void raft_store_forget_state(struct raft_store *store);
 
 /* The writes of struct raft_host; whatever they are given is copied. A fresh directory gets a vote
- * first. */
+ * first: it makes the directory this node's. */
 void raft_store_save_vote(struct raft_store *store, uint64_t ticket, uint64_t term, uint64_t vote);
 void raft_store_write_log(struct raft_store *store, uint64_t ticket, uint64_t first,
                           const struct raft_item *items, size_t n);
