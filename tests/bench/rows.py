@@ -48,9 +48,13 @@ def hot_fetch(broker, o):
 
 
 def connections(broker, o):
+    """A broker of its own: memory that an earlier load gave back would hide what these take."""
+    broker.fresh()
+    broker.start()
+    held = broker.load("idle", "--count", o.idle_connections, "--ms", 1000, "--warmup-ms", 500)
     storm = broker.load("storm", "--connections", 64, "--ms", o.ms, "--warmup-ms", o.warmup_ms)
-    idle = broker.load("idle", "--count", o.idle_connections, "--ms", 1000, "--warmup-ms", 500)
-    return {"connections_s": storm["connections_s"], "bytes_each": idle["bytes_each"],
+    broker.stop()
+    return {"connections_s": storm["connections_s"], "bytes_each": held["bytes_each"],
             "foreign_percent": storm["foreign_percent"]}
 
 
@@ -95,7 +99,7 @@ ROWS = [
     (13, "a record to each of 100 and of 1,000 partitions", rounds, True, True),
     (14, "hot fetch of 1 MiB", hot_fetch, True, True),
     (16, "10,000 partitions", many_partitions, False, False),
-    (18, "connections: a storm, and idle ones", connections, True, True),
+    (18, "connections: a storm, and idle ones", connections, False, True),
     (19, "from an empty directory to the first ack", start_empty, False, False),
     (20, "one idle node", idle, False, False),
 ]
