@@ -10,7 +10,11 @@ import subprocess
 import tempfile
 
 VERSION = "4.4.0"
-ARTIFACTS = ("kafka-tools", "kafka_2.13")
+ARTIFACTS = (
+    ("org.apache.kafka", "kafka-tools", VERSION),
+    ("org.apache.kafka", "kafka_2.13", VERSION),
+    ("org.slf4j", "slf4j-nop", "1.7.36"),  # or each tool complains that nobody logs
+)
 
 POM = """<project>
   <modelVersion>4.0.0</modelVersion>
@@ -21,8 +25,7 @@ POM = """<project>
 
 DEPENDENCY = """
     <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId>
-      <version>{version}</version>
+      <groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version>
     </dependency>"""
 
 
@@ -42,8 +45,7 @@ def _still_there(classpath):
 
 def _ask_maven(to):
     with tempfile.TemporaryDirectory(prefix="kafka-jars.") as project:
-        dependencies = "".join(DEPENDENCY.format(artifact=artifact, version=VERSION)
-                               for artifact in ARTIFACTS)
+        dependencies = "".join(DEPENDENCY.format(*artifact) for artifact in ARTIFACTS)
         with open(os.path.join(project, "pom.xml"), "w") as pom:
             pom.write(POM.format(dependencies=dependencies))
         maven = subprocess.run(["mvn", "-q", "-B", "dependency:build-classpath",
@@ -59,7 +61,7 @@ def classpath():
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
             raise Unavailable("%s is not installed" % program)
-    kept = os.path.join(cache_dir(), "kafka-%s.classpath" % VERSION)
+    kept = os.path.join(cache_dir(), "kafka-%s-%d.classpath" % (VERSION, len(ARTIFACTS)))
     for attempt in (1, 2):
         if os.path.exists(kept):
             with open(kept) as file:
