@@ -8,17 +8,8 @@
  * (KAFKA-17011); from 5 on a client may say which cluster and node it means to talk to (KIP-1242). */
 #include "handlers.h"
 
+#include <chronik/meta/features.h>
 #include <chronik/wire/api.h>
-
-/* What this broker's code can do, and would finalize in a new cluster. */
-static const struct {
-    const char *name;
-    int16_t min, max;
-} FEATURES[] = {
-    /* 4.4-IV2: tools read a cluster's release from it. From IV1 of 3.3 on, like Apache Kafka 4. */
-    { "metadata.version", 7, 33 },
-    { "kraft.version", 0, 1 },
-};
 
 static void fill_keys(struct request *request)
 {
@@ -37,17 +28,17 @@ static void fill_keys(struct request *request)
 static void fill_supported(struct request *request)
 {
     struct api_versions_response *out = request->reply;
-    out->supported_features = request_items(request, countof(FEATURES),
+    out->supported_features = request_items(request, meta_feature_count,
                                             api_versions_response_supported_feature);
-    for (size_t i = 0; i < countof(FEATURES); i++) {
-        if (FEATURES[i].min == 0 && request->header.api_version < 4) {
+    for (unsigned i = 0; i < meta_feature_count; i++) {
+        if (meta_features[i].min == 0 && request->header.api_version < 4) {
             continue;
         }
         out->supported_features[out->n_supported_features++] =
             (struct api_versions_response_supported_feature){
-                .name = text_of(FEATURES[i].name),
-                .min_version = FEATURES[i].min,
-                .max_version = FEATURES[i].max,
+                .name = text_of(meta_features[i].name),
+                .min_version = meta_features[i].min,
+                .max_version = meta_features[i].max,
             };
     }
 }

@@ -13,13 +13,9 @@
 #include "elector.h"
 #include "placement.h"
 
-#include <stdio.h>
+#include <chronik/meta/features.h>
 
-/* What a new cluster begins with; the latest that this code can do (18_api_versions.c). */
-static const struct {
-    const char *name;
-    int16_t level;
-} FIRST_FEATURES[] = { { "metadata.version", 33 }, { "kraft.version", 1 } };
+#include <stdio.h>
 
 /* ---- forming the cluster ----------------------------------------------------------------------*/
 
@@ -64,13 +60,12 @@ static void add_first_commands(struct controller *c, struct decision *d, const c
     const struct command_form_cluster form = {
         .cluster_id = arena_text(d->arena, text_of(brought[0] != '\0' ? brought : made))
     };
-    struct command_set_features_feature features[countof(FIRST_FEATURES)];
-    for (size_t i = 0; i < countof(FIRST_FEATURES); i++) {
-        features[i].name = text_of(FIRST_FEATURES[i].name);
-        features[i].level = FIRST_FEATURES[i].level;
+    struct command_set_features set = { .n_features = (int32_t)meta_feature_count };
+    set.features = arena_zalloc_array(d->arena, meta_feature_count, sizeof *set.features);
+    for (unsigned i = 0; i < meta_feature_count; i++) {
+        set.features[i].name = text_of(meta_features[i].name);
+        set.features[i].level = meta_features[i].max;
     }
-    const struct command_set_features set = { .features = features,
-                                              .n_features = (int32_t)countof(features) };
     decision_add(d, COMMAND_FORM_CLUSTER, -1, &form);
     decision_add(d, COMMAND_SET_FEATURES, -1, &set);
 }

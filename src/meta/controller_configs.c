@@ -2,6 +2,8 @@
  * (chronik/meta/config.h); the command holds final values only. */
 #include "controller.h"
 
+#include <chronik/meta/features.h>
+
 static bool is_named_twice(const struct meta_change_configs_request *request, int32_t item)
 {
     for (int32_t i = 0; i < request->n_resources; i++) {
@@ -130,9 +132,12 @@ enum decide_result decide_set_features(struct controller *c, const void *in, str
         arena_zalloc_array(d->arena, (size_t)request->n_features, sizeof *command.features);
     for (int32_t i = 0; i < request->n_features; i++) {
         const struct meta_set_features_request_feature *f = &request->features[i];
-        if (f->level < 0 || f->name.len == 0) {
-            REFUSE_ITEM(d, r, KAFKA_INVALID_UPDATE_VERSION, "A feature's level cannot be %d.",
-                        (int)f->level);
+        const struct meta_feature *known = meta_feature_find(f->name);
+        if (known == NULL || f->level > known->max || (f->level < known->min && f->level != 0)) {
+            REFUSE_ITEM(d, r, KAFKA_INVALID_UPDATE_VERSION,
+                        "Invalid update version %d for feature %.*s: this cluster can do %d to %d.",
+                        (int)f->level, TEXT_ARG(f->name), known ? (int)known->min : 0,
+                        known ? (int)known->max : 0);
             return DECIDE_DONE;
         }
         command.features[i] =

@@ -374,14 +374,23 @@ static void compare_resources(const struct teller *teller, const struct image *a
     }
 }
 
+static bool brokers_equal(const struct image_broker *a, const struct image_broker *b)
+{
+    bool equal = a->epoch == b->epoch && a->fenced == b->fenced && a->stopping == b->stopping &&
+                 a->n_directories == b->n_directories;
+    for (unsigned i = 0; equal && i < a->n_directories; i++) {
+        equal = a->directories[i].known == b->directories[i].known;
+    }
+    return equal;
+}
+
 static void compare_brokers(const struct teller *teller, const struct image *from,
                             const struct image *to)
 {
     for (size_t i = 0; i < to->n_brokers; i++) {
         const struct image_broker *after = &to->brokers[i]->broker;
         const struct image_broker *before = image_broker(from, after->id);
-        if (before == NULL || before->epoch != after->epoch || before->fenced != after->fenced ||
-            before->stopping != after->stopping) {
+        if (before == NULL || !brokers_equal(before, after)) {
             TELL(teller, broker_changed, after);
         }
     }

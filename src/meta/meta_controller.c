@@ -166,7 +166,8 @@ static void gather_reports(struct meta *meta)
     }
 }
 
-static void propose(struct meta *meta, const struct decision *d)
+/* False when this node cannot propose now: it is handing its office over. */
+static bool propose(struct meta *meta, const struct decision *d)
 {
     struct buf entry = { 0 };
     uint64_t index = 0;
@@ -179,6 +180,7 @@ static void propose(struct meta *meta, const struct decision *d)
         meta->entries_proposed++;
     }
     meta_after_raft(meta, error);
+    return error == 0;
 }
 
 static void answer(struct meta *meta, const struct asked *asked, void *response,
@@ -202,11 +204,11 @@ static enum decide_result decide(struct meta *meta, struct asked *asked)
     }
     enum decide_result result = controller_decide(&meta->controller, asked->kind, asked->message,
                                                   &d, &response);
+    if (result == DECIDE_DONE && d.n > 0 && !propose(meta, &d)) {
+        result = DECIDE_LATER;
+    }
     if (result == DECIDE_DONE) {
         answer(meta, asked, response, &d);
-        if (d.n > 0) {
-            propose(meta, &d);
-        }
     }
     decision_release(&d);
     return result;
