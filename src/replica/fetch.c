@@ -111,6 +111,8 @@ static void collect(struct fetch *fetch, struct fetch_entry *entry, int error)
         entry->next = entry->read.next;
         tell(fetch, entry);
         chain_append(&entry->batches, &entry->read.batches);
+    } else {
+        fetch->full = true;
     }
     chain_release(&entry->read.batches);
 }
@@ -189,13 +191,14 @@ static void look_at_dirty(struct fetch *fetch)
 static void look(struct loop_task *task)
 {
     struct fetch *fetch = container_of(task, struct fetch, look);
-    if (!fetch->expired || fetch->bytes == 0) {
+    if (!fetch->full && (!fetch->expired || fetch->bytes == 0)) {
         look_at_dirty(fetch);
     }
     if (fetch->reading > 0) {
         return;
     }
-    if (fetch->bytes >= fetch->min_bytes || fetch->any_error || fetch->expired) {
+    if (fetch->bytes >= fetch->min_bytes || fetch->any_error || fetch->expired ||
+        (fetch->full && fetch->bytes > 0)) {
         end(fetch);
     } else if (!timer_is_set(&fetch->timer)) {
         timer_set_in(&fetch->timer, fetch->wait_ns);
@@ -222,7 +225,7 @@ void fetch_start(struct fetch *fetch)
     list_init(&fetch->replies);
     fetch->reading = 0;
     fetch->bytes = fetch->asked = 0;
-    fetch->any_error = false;
+    fetch->any_error = fetch->full = false;
     fetch->expired = fetch->wait_ns == 0;
     timer_init(&fetch->timer, fetch->replicas->loop, time_is_up);
     loop_task_init(&fetch->look, look);

@@ -24,6 +24,7 @@ struct fetch {
     uint64_t bytes;         /* collected */
     uint64_t asked;         /* bytes that reads under way may bring */
     bool any_error, expired;
+    bool full; /* a read brought nothing: what comes next does not fit any more */
 };
 
 /* Starts; everything above `replies` is set. The session has no running fetch. */
