@@ -98,6 +98,8 @@ void chain_append(struct chain *to, struct chain *from)
     if (to->n == 0) {
         chain_release(to);
         *to = *from;
+    } else if (from->n == 0) {
+        chain_release(from);
     } else {
         to->slices = mem_grow(to->slices, &to->cap, to->n + from->n, sizeof *to->slices);
         memcpy(to->slices + to->n, from->slices, from->n * sizeof *from->slices);

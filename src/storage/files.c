@@ -44,7 +44,9 @@ static void close_file(struct files *files, struct open_file *of)
     list_remove(&of->idle);
     list_remove(&of->dirty);
     files->n--;
-    if (of->file != NULL) {
+    if (of->file != NULL && files->ending) {
+        file_close(of->file);
+    } else if (of->file != NULL) {
         disk_close(files->loop, of->file);
     }
     segment->open = NULL;
@@ -297,6 +299,11 @@ void files_sync_all(struct files *files)
         return;
     }
     start_sync(files);
+}
+
+void files_end(struct files *files)
+{
+    files->ending = true;
 }
 
 void files_release(struct files *files)

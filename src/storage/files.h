@@ -37,6 +37,7 @@ struct files {
     struct disk_request sync;
     bool waiting; /* files_sync_all() is under way */
     bool stopped; /* begin nothing any more */
+    bool ending;  /* close files at once */
     uint64_t syncs;
 };
 
@@ -48,6 +49,9 @@ struct file_wait {
 
 void files_init(struct files *files, struct loop *loop, unsigned n_max,
                 const struct files_events *events, void *arg);
+
+/* From now on files are closed at once, which may block: the loop runs no more. */
+void files_end(struct files *files);
 
 /* Closes all that is open. Nothing may be in use. */
 void files_release(struct files *files);

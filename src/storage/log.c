@@ -105,6 +105,9 @@ struct segment *log_add_segment(struct log *log, int64_t base)
 
 void log_take_segments(struct log *log, uint32_t from, uint32_t n)
 {
+    if (n == 0) {
+        return;
+    }
     for (uint32_t i = from; i < from + n; i++) {
         struct segment *segment = log->segments[i];
         segment->removed = true;

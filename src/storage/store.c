@@ -233,6 +233,7 @@ void store_free(struct store *store)
     loop_task_cancel(&store->cut_task);
     loop_task_cancel(&store->room_task);
     loop_task_cancel(&store->settle_task);
+    files_end(&store->files);
     checkpoint_drop(store);
     removals_release(store);
     map_each (node, &store->logs) {
