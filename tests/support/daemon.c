@@ -7,11 +7,24 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { START_MS = 30000, STOP_MS = 30000, SETTINGS_MAX = 32 };
+enum { START_MS = 30000, STOP_MS = 30000, SETTINGS_MAX = 32, DAEMONS_MAX = 64, TOLD = 8000 };
+
+/* A test that fails leaves its daemon behind. The process then ends with the test program (see
+ * become()), and its directory goes at the end of it. */
+static char left_behind[DAEMONS_MAX][sizeof((struct daemon){ 0 }.directory)];
+static unsigned n_daemons;
+
+static void remove_all(void)
+{
+    for (unsigned i = 0; i < n_daemons; i++) {
+        dir_remove_all(left_behind[i]);
+    }
+}
 
 static void pause_ms(long ms)
 {
@@ -40,6 +53,11 @@ void daemon_init(struct daemon *daemon)
     *daemon = (struct daemon){ 0 };
     snprintf(daemon->directory, sizeof daemon->directory, "/tmp/chronik-test-XXXXXX");
     assert_non_null(mkdtemp(daemon->directory));
+    assert_true(n_daemons < DAEMONS_MAX);
+    if (n_daemons == 0) {
+        atexit(remove_all);
+    }
+    memcpy(left_behind[n_daemons++], daemon->directory, sizeof daemon->directory);
 }
 
 /* ---- starting ---------------------------------------------------------------------------------*/
@@ -62,6 +80,7 @@ static void become(const struct daemon *daemon, const char *const *settings)
         args[n++] = "--override";
         args[n++] = settings[i];
     }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (fd >= 0 && dup2(fd, 1) >= 0 && dup2(fd, 2) >= 0) {
         execv(CHRONIKD_PATH, (char *const *)args);
     }
@@ -96,7 +115,7 @@ void daemon_start(struct daemon *daemon, const char *const *settings)
         if (waited_ms > START_MS || waitpid(pid, NULL, WNOHANG) == pid) {
             char *said = daemon_output(daemon);
             size_t len = strlen(said);
-            print_error("chronikd does not serve:\n%s", said + (len > 4000 ? len - 4000 : 0));
+            fprintf(stderr, "chronikd does not serve:\n%s", said + (len > TOLD ? len - TOLD : 0));
             free(said);
             fail_msg("chronikd did not come up");
         }
@@ -122,7 +141,7 @@ void daemon_stop(struct daemon *daemon)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         char *said = daemon_output(daemon);
         size_t len = strlen(said);
-        print_error("chronikd ended badly:\n%s", said + (len > 8000 ? len - 8000 : 0));
+        fprintf(stderr, "chronikd ended badly:\n%s", said + (len > TOLD ? len - TOLD : 0));
         free(said);
         fail_msg("chronikd ended with status %x", (unsigned)status);
     }
