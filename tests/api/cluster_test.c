@@ -1,4 +1,4 @@
-/* FindCoordinator, DescribeCluster, DescribeQuorum and DescribeLogDirs; and the order of replies. */
+/* FindCoordinator, DescribeCluster, DescribeQuorum, DescribeLogDirs; and the order of replies. */
 #include "steps.h"
 
 /* ---- FindCoordinator --------------------------------------------------------------------------*/

@@ -1,4 +1,4 @@
-/* Visits every field of a message, by its schema: to tame random requests and to look through replies. */
+/* Visits every field of a message, by its schema: tames random requests, looks through replies. */
 #ifndef CHRONIK_TESTS_SUPPORT_WALK_H
 #define CHRONIK_TESTS_SUPPORT_WALK_H
 
