@@ -6,8 +6,9 @@
 # On Debian 12 libraft-dev comes from the backports suite (docs/decisions/raft.md); its source is
 # made from the machine's own apt configuration. Debian 13 and Ubuntu have a new enough one.
 
+# g++ for libsnappy's C++ library, make for the parallel half of link-time optimization.
 BUILD_PACKAGES=(
-    gcc g++ libc6-dev cmake ninja-build pkg-config python3 libuv1-dev liburing-dev libraft-dev
+    gcc g++ libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev liburing-dev libraft-dev
     libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libisal-dev libxxhash-dev libjansson-dev
     libmicrohttpd-dev libssl-dev libcmocka-dev librdkafka-dev
 )
