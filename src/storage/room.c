@@ -47,7 +47,7 @@ static void measured(struct job *job)
     }
     free(check);
     bool low = store->space_available < reserve(store);
-    if (!low && store->full) {
+    if (!low && (store->full || !list_empty(&store->stuck))) {
         writer_retry(store);
         journal_retry(store->journal);
     }

@@ -19,7 +19,8 @@ class Load:
         self.topic = topic
         self.partitions = partitions
         self.record_bytes = record_bytes
-        self.acked_path = os.path.join(work, topic + ".acked")
+        self.acked_path = os.path.join(work, "%s.%s.acked" % (
+            topic, os.path.basename(broker.directory)))
         self.runs = 0
         self.process = None
 
