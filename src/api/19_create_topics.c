@@ -17,6 +17,7 @@ struct create_state {
     struct meta_create_topics_request ask;
     const struct create_topics_request_topic **from;  /* what each topic of `ask` came from */
     struct create_topics_response_topic **to;         /* and where its result goes */
+    int32_t n_told; /* whose configs were looked after */
 };
 
 /* ---- the answer -------------------------------------------------------------------------------*/
@@ -55,7 +56,7 @@ static void fill_configs(struct request *request, const struct create_topics_req
     config_set_release(&own);
 }
 
-static void fill_result(struct request *request, const struct create_topics_request_topic *from,
+static void fill_result(struct request *request,
                         const struct meta_create_topics_response_topic *result,
                         struct create_topics_response_topic *to)
 {
@@ -65,10 +66,25 @@ static void fill_result(struct request *request, const struct create_topics_requ
         to->topic_id = result->id;
         to->num_partitions = result->partitions;
         to->replication_factor = result->replication;
-        if (request->header.api_version >= 5) {
-            fill_configs(request, from, to);
+    }
+}
+
+/* Tells the configs of created topics, so many a turn. */
+static void tell_configs(struct request *request)
+{
+    struct create_state *state = request->state;
+    for (int32_t n_configs = 0; state->n_told < state->ask.n_topics; state->n_told++) {
+        struct create_topics_response_topic *to = state->to[state->n_told];
+        if (n_configs > API_CONFIGS_PER_TURN) {
+            api_yield(request, tell_configs);
+            return;
+        }
+        if (to->error == KAFKA_NONE) {
+            fill_configs(request, state->from[state->n_told], to);
+            n_configs += to->n_configs;
         }
     }
+    request_reply(request);
 }
 
 static void created(void *arg, enum kafka_error error, const void *response)
@@ -79,10 +95,14 @@ static void created(void *arg, enum kafka_error error, const void *response)
         if (error != KAFKA_NONE) {
             state->to[i]->error = (int16_t)error;
         } else {
-            fill_result(state->request, state->from[i], &out->topics[i], state->to[i]);
+            fill_result(state->request, &out->topics[i], state->to[i]);
         }
     }
-    request_reply(state->request);
+    if (state->request->header.api_version >= 5) {
+        tell_configs(state->request);
+    } else {
+        request_reply(state->request);
+    }
 }
 
 /* ---- the request ------------------------------------------------------------------------------*/
@@ -205,6 +225,7 @@ void handle_create_topics(struct request *request)
     struct create_state *state = request_alloc(request, 1, sizeof *state);
 
     state->request = request;
+    request->state = state;
     state->ask.validate_only = in->validate_only;
     collect(state);
     if (state->ask.n_topics == 0) {

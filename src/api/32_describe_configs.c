@@ -200,23 +200,34 @@ static enum kafka_error describe(struct describe *d)
     }
 }
 
-void handle_describe_configs(struct request *request)
+/* Describes resources until the turn's share is used up. */
+static void go_on(struct request *request)
 {
     const struct describe_configs_request *in = request->body;
     struct describe_configs_response *out = request->reply;
-
-    out->results =
-        request_items(request, (size_t)in->n_resources, describe_configs_response_result);
-    out->n_results = in->n_resources;
-    for (int32_t i = 0; i < in->n_resources; i++) {
+    for (int32_t n_configs = 0; out->n_results < in->n_resources; out->n_results++) {
+        if (n_configs > API_CONFIGS_PER_TURN) {
+            api_yield(request, go_on);
+            return;
+        }
         struct describe d = {
             .request = request,
-            .from = &in->resources[i],
-            .to = &out->results[i],
+            .from = &in->resources[out->n_results],
+            .to = &out->results[out->n_results],
         };
         d.to->resource_type = d.from->resource_type;
         d.to->resource_name = d.from->resource_name;
         d.to->error = (int16_t)describe(&d);
+        n_configs += 1 + d.to->n_configs;
     }
     request_reply(request);
+}
+
+void handle_describe_configs(struct request *request)
+{
+    const struct describe_configs_request *in = request->body;
+    struct describe_configs_response *out = request->reply;
+    out->results =
+        request_items(request, (size_t)in->n_resources, describe_configs_response_result);
+    go_on(request);
 }

@@ -47,6 +47,27 @@ bool api_reply_is_full(const struct request *request)
     return request->arena.used > REPLY_BYTES_MAX;
 }
 
+struct pause {
+    struct timer timer;
+    struct request *request;
+    void (*go_on)(struct request *request);
+};
+
+static void pause_over(struct timer *timer)
+{
+    struct pause *pause = container_of(timer, struct pause, timer);
+    pause->go_on(pause->request);
+}
+
+void api_yield(struct request *request, void (*go_on)(struct request *request))
+{
+    struct pause *pause = request_alloc(request, 1, sizeof *pause);
+    pause->request = request;
+    pause->go_on = go_on;
+    timer_init(&pause->timer, request->api->loop, pause_over);
+    timer_set_in(&pause->timer, 0);
+}
+
 struct text api_message(struct request *request, struct text message)
 {
     return arena_text(&request->arena, text_head(message, MESSAGE_MAX));

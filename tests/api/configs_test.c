@@ -183,6 +183,36 @@ static void a_broker_shows_what_tools_look_for(void **state)
     client_close(&client);
 }
 
+/* A short request must not make the broker build an answer without end. */
+static void what_does_not_fit_into_one_answer_is_refused(void **state)
+{
+    enum { N = 40000 };
+    struct client client;
+    client_open(&client, *state);
+    make_topic(&client, "repeated", 1, NULL);
+    struct describe_configs_request_resource *resources =
+        arena_zalloc_array(&client.arena, N, sizeof *resources);
+    for (int32_t i = 0; i < N; i++) {
+        resources[i].resource_type = TOPIC;
+        resources[i].resource_name = text_of("repeated");
+        resources[i].n_configuration_keys = -1;
+    }
+    struct describe_configs_request in = { .resources = resources, .n_resources = N,
+                                           .include_synonyms = true,
+                                           .include_documentation = true };
+    struct describe_configs_response *out = CALL(&client, describe_configs, 4, &in);
+    assert_int_equal(out->n_results, N);
+    int32_t n = 0;
+    while (n < N && out->results[n].error == KAFKA_NONE) {
+        assert_true(out->results[n++].n_configs > 30);
+    }
+    assert_true(n > 5000 && n < N);
+    for (; n < N; n++) {
+        assert_error(out->results[n].error, KAFKA_POLICY_VIOLATION);
+    }
+    client_close(&client);
+}
+
 /* ---- changing topics --------------------------------------------------------------------------*/
 
 static void single_settings_are_set_and_deleted(void **state)
@@ -469,6 +499,7 @@ int main(void)
         cmocka_unit_test(named_settings_are_told_alone_and_unknown_ones_left_out),
         cmocka_unit_test(unknown_resources_have_errors_of_their_own),
         cmocka_unit_test(a_broker_shows_what_tools_look_for),
+        cmocka_unit_test(what_does_not_fit_into_one_answer_is_refused),
         cmocka_unit_test(single_settings_are_set_and_deleted),
         cmocka_unit_test(words_are_added_to_lists_and_taken_away),
         cmocka_unit_test(a_resource_changes_wholly_or_not_at_all),

@@ -114,6 +114,13 @@ bool api_topic_name_ok(struct request *request, struct text name, struct text *r
 enum kafka_error api_check_node(struct request *request, struct text name,
                                 struct text *ret_message);
 
+/* Goes on with a long answer in the next turn of the loop: one request must not hold up the others.
+ * `go_on` is called in the events step. */
+void api_yield(struct request *request, void (*go_on)(struct request *request));
+
+/* Configs that are described in one turn, about a millisecond's worth. */
+enum { API_CONFIGS_PER_TURN = 500 };
+
 /* When a request with that time-out has to be given up: loop time in ns; at least 1 ms, at most an
  * hour from now. */
 uint64_t api_deadline(const struct api *api, int32_t timeout_ms);
