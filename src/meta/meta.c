@@ -175,15 +175,19 @@ static void ticked(struct timer *timer)
 
 static void take_role(struct meta *meta)
 {
+    int32_t before = meta->controller_known;
     meta->role_changed = false;
     meta_controller_role(meta);
-    meta_requests_renew(meta);
-    if (meta_controller(meta) >= 0) {
-        diag_info(meta->diag, DIAG_RAFT, "controller node=%" PRId32 " term=%" PRIu64 "%s",
-                  meta_controller(meta), meta->role.term,
-                  meta->role.leads ? " (this node)" : "");
+    if (meta->role.term != meta->term_known || meta_controller(meta) != before) {
+        diag_debug(meta->diag, DIAG_RAFT, "controller node=%" PRId32 " term=%" PRIu64,
+                   meta_controller(meta), meta->role.term);
+        meta->term_known = meta->role.term;
+        meta->controller_known = meta_controller(meta);
+        meta_requests_renew(meta);
     }
-    meta->events->controller_changed(meta->arg, meta_controller(meta));
+    if (meta_controller(meta) != before) {
+        meta->events->controller_changed(meta->arg, meta_controller(meta));
+    }
 }
 
 /* Everything that follows from what has happened in this turn. */
@@ -359,7 +363,7 @@ struct meta *meta_open(struct loop *loop, const char *dir, const struct meta_con
     meta->raft_config = (struct raft_node_config){
         .id = (uint64_t)config->node_id, .election_ms = config->election_ms,
         .heartbeat_ms = config->heartbeat_ms, .snapshot_entries = config->snapshot_entries };
-    meta->role = (struct raft_role){ .leader = 0 };
+    meta->controller_known = -1;
     meta->image = image_new();
     timer_init(&meta->tick, loop, ticked);
     loop_task_init(&meta->work, work);

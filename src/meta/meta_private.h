@@ -92,6 +92,8 @@ struct meta {
     bool caught_up;             /* this broker's registration was applied: changes are told */
     struct raft_role role;
     bool role_changed;
+    uint64_t term_known;        /* the term, and the controller, that requests were asked in */
+    int32_t controller_known;
 
     struct list requests;
     int64_t next_sequence;

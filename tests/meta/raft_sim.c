@@ -1,16 +1,8 @@
-/* See raft_sim.h. One event after the other, earliest first; ties in the order in which they were
- * made, so that a seed determines the run. */
-#include "raft_sim.h"
-
-#include <chronik/base/heap.h>
-#include <chronik/base/list.h>
-#include <chronik/base/map.h>
+/* What happens to the servers. See raft_sim.h. One event after the other, earliest first; ties in the
+ * order in which they were made, so that a seed determines the run. */
+#include "raft_sim_private.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-enum { SERVERS_MAX = 8, TERMS_MAX = 20000, INDEXES_MAX = 60000, PAIRS = 1 << 17 };
 
 /* ---- the hash machine -------------------------------------------------------------------------*/
 
@@ -54,113 +46,6 @@ const struct sim_machine sim_hash_machine = {
     .decode = hash_decode, .hash = hash_hash, .command = hash_command,
 };
 
-/* ---- the model --------------------------------------------------------------------------------*/
-
-struct entry {
-    uint64_t term;
-    enum raft_entry_kind kind;
-    struct blob *data;
-};
-
-struct log {
-    struct entry *entries;
-    size_t n, cap;
-    uint64_t first;
-};
-
-struct snapshot {
-    uint64_t index, term, members_index;
-    struct buf members, data;
-};
-
-enum write_kind { WRITE_VOTE, WRITE_LOG, WRITE_SNAPSHOT, WRITE_INSTALL };
-
-struct write {
-    struct list link;
-    enum write_kind kind;
-    uint64_t ticket, due_ms;
-    uint64_t term, vote;
-    struct log log;
-    struct snapshot snapshot;
-    uint64_t keep_from;
-};
-
-struct disk {
-    uint64_t term, vote;
-    struct snapshot snapshot;
-    struct log log;
-    struct list writes; /* one after the other */
-    uint64_t busy_until_ms;
-};
-
-struct server {
-    struct sim *sim;
-    uint64_t id;
-    struct raft_node *node; /* NULL: down */
-    unsigned life;
-    struct disk disk;
-    struct log log;         /* what the replica has asked to be written: its own log */
-    uint64_t log_base_term; /* of the entry before log.first; 0: unknown */
-    void *machine;
-    uint64_t applied, committed, term, vote;
-    uint64_t led_term;      /* in which it was seen to lead */
-    uint64_t deadline_ms;
-    uint64_t catching_up;   /* server that it is bringing up to date; 0: none */
-    bool starting;
-};
-
-enum event_kind { EVENT_FRAME, EVENT_DISK, EVENT_CLIENT, EVENT_NEMESIS, EVENT_ADMIN };
-
-struct event {
-    struct heap_node node;
-    enum event_kind kind;
-    unsigned to, from;     /* servers */
-    unsigned life;         /* of the server, for the disk */
-    uint64_t connection;
-    struct buf frame;
-};
-
-struct pair {
-    uint64_t index, term, term_before, hash;
-};
-
-struct sim {
-    const struct sim_options *options;
-    struct sim_counts *counts;
-    struct prng prng;
-    uint64_t now_ms, end_ms, calm_ms;
-    struct heap events;
-    struct server servers[SERVERS_MAX + 1];
-    unsigned n_servers;
-    bool blocked[SERVERS_MAX + 1][SERVERS_MAX + 1];
-    uint64_t connection[SERVERS_MAX + 1][SERVERS_MAX + 1];
-    uint64_t link_ms[SERVERS_MAX + 1][SERVERS_MAX + 1];
-    uint64_t commands;
-    char *why;
-
-    /* The truth, as far as any server has shown it. */
-    uint64_t *leader_of_term;
-    struct committed {
-        uint64_t term, hash, seen_in_term;
-    } *committed;
-    uint64_t *state_at;
-    uint64_t committed_last;
-    struct pair *pairs;
-};
-
-static void __attribute__((format(printf, 2, 3))) violated(struct sim *sim, const char *fmt, ...)
-{
-    if (sim->why[0] == '\0') {
-        va_list ap;
-        va_start(ap, fmt);
-        int n = snprintf(sim->why, 256, "t=%llu: ", (unsigned long long)sim->now_ms);
-        vsnprintf(sim->why + n, 256 - (size_t)n, fmt, ap);
-        va_end(ap);
-    }
-}
-
-#define U(n) ((unsigned long long)(n))
-
 static uint64_t between(struct sim *sim, uint64_t low, uint64_t high)
 {
     return low + prng_below(&sim->prng, high - low + 1);
@@ -189,17 +74,6 @@ static void again_in(struct sim *sim, enum event_kind kind, uint64_t low, uint64
 }
 
 /* ---- logs and snapshots -----------------------------------------------------------------------*/
-
-static uint64_t log_last(const struct log *log)
-{
-    return log->first + log->n - 1;
-}
-
-static const struct entry *log_find(const struct log *log, uint64_t index)
-{
-    bool here = index >= log->first && index - log->first < log->n;
-    return here ? &log->entries[index - log->first] : NULL;
-}
 
 static void log_cut(struct log *log, uint64_t from)
 {
@@ -256,125 +130,6 @@ static void snapshot_release(struct snapshot *s)
     buf_release(&s->members);
     buf_release(&s->data);
     *s = (struct snapshot){ 0 };
-}
-
-static uint64_t entry_hash(const struct entry *e)
-{
-    return hash_bytes((uint64_t)e->kind, e->data->data, e->data->len);
-}
-
-/* ---- invariants -------------------------------------------------------------------------------*/
-
-/* Index and term determine the entry and the term before it. */
-static void check_matching(struct server *s, uint64_t index, const struct entry *e,
-                           uint64_t term_before)
-{
-    struct pair *pairs = s->sim->pairs;
-    size_t place = (size_t)(hash_u64(index, e->term) % PAIRS);
-    while (pairs[place].index != 0 &&
-           (pairs[place].index != index || pairs[place].term != e->term)) {
-        place = (place + 1) % PAIRS;
-    }
-    struct pair *p = &pairs[place];
-    if (p->index == 0) {
-        *p = (struct pair){ index, e->term, term_before, entry_hash(e) };
-    } else if (p->hash != entry_hash(e) ||
-               (p->term_before && term_before && p->term_before != term_before)) {
-        violated(s->sim, "log matching: server %llu has another entry %llu of term %llu", U(s->id),
-                 U(index), U(e->term));
-    }
-}
-
-static void check_leader(struct server *s)
-{
-    struct sim *sim = s->sim;
-    const struct raft_role *role = raft_node_role(s->node);
-    if (!role->leads) {
-        s->led_term = 0;
-        return;
-    }
-    if (s->led_term == role->term) {
-        return;
-    }
-    s->led_term = role->term;
-    uint64_t *leader = &sim->leader_of_term[role->term];
-    if (*leader != 0 && *leader != s->id) {
-        violated(sim, "election safety: servers %llu and %llu lead term %llu", U(*leader), U(s->id),
-                 U(role->term));
-    }
-    *leader = s->id;
-    sim->counts->elections++;
-    for (uint64_t i = 1; i <= sim->committed_last; i++) {
-        uint64_t term = raft_node_term_of(s->node, i);
-        bool has = term != 0 ? term == sim->committed[i].term
-                             : i <= raft_node_snapshot_index(s->node);
-        if (sim->committed[i].seen_in_term < role->term && !has) {
-            violated(sim, "leader completeness: leader %llu of term %llu lacks entry %llu",
-                     U(s->id), U(role->term), U(i));
-        }
-    }
-}
-
-static void check_committed(struct server *s)
-{
-    struct sim *sim = s->sim;
-    uint64_t committed = raft_node_committed(s->node);
-    if (committed < s->committed) {
-        violated(sim, "the commit index of server %llu went back from %llu to %llu", U(s->id),
-                 U(s->committed), U(committed));
-    }
-    for (uint64_t i = committed; i > 0; i--) {
-        const struct entry *e = log_find(&s->log, i);
-        struct committed *c = &sim->committed[i];
-        if (e == NULL || (i <= s->committed && c->term != 0)) {
-            break;
-        }
-        if (c->term == 0) {
-            *c = (struct committed){ e->term, entry_hash(e), raft_node_term(s->node) };
-            sim->committed_last = max_u64(sim->committed_last, i);
-            sim->counts->committed++;
-        } else if (c->term != e->term || c->hash != entry_hash(e)) {
-            violated(sim, "state machine safety: server %llu commits another entry %llu", U(s->id),
-                     U(i));
-        }
-    }
-    s->committed = committed;
-}
-
-/* The set of servers in use is the last one of the log, committed or not. */
-static void check_members(struct server *s)
-{
-    struct raft_member in_use[RAFT_MEMBERS_MAX];
-    struct buf encoded = { 0 };
-    for (uint64_t i = log_last(&s->log); i >= s->log.first && s->log.n > 0; i--) {
-        const struct entry *e = log_find(&s->log, i);
-        if (e != NULL && e->kind == RAFT_ENTRY_MEMBERS) {
-            raft_node_bootstrap(in_use, raft_node_members(s->node, in_use), &encoded);
-            if (!bytes_equal(buf_bytes(&encoded), bytes_of(e->data->data, e->data->len))) {
-                violated(s->sim, "server %llu does not use the servers of entry %llu", U(s->id),
-                         U(i));
-            }
-            break;
-        }
-    }
-    buf_release(&encoded);
-}
-
-static void check_server(struct server *s)
-{
-    struct sim *sim = s->sim;
-    uint64_t term = raft_node_term(s->node);
-    if (term < s->term) {
-        violated(sim, "the term of server %llu went back", U(s->id));
-    }
-    s->term = term;
-    if (term + 10 > TERMS_MAX || log_last(&s->log) + 100 > INDEXES_MAX) {
-        violated(sim, "the run is too long for this simulator");
-        return;
-    }
-    check_leader(s);
-    check_committed(s);
-    check_members(s);
 }
 
 /* ---- disk -------------------------------------------------------------------------------------*/
@@ -475,7 +230,7 @@ static void on_write_log(void *host, uint64_t ticket, uint64_t first, const stru
         uint64_t term_before = before ? before->term : s->log_base_term;
         log_append(&s->log, items[i].term, items[i].kind, data);
         log_append(&w->log, items[i].term, items[i].kind, data);
-        check_matching(s, first + i, log_find(&s->log, first + i), term_before);
+        check_new_entry(s, first + i, term_before);
         blob_unref(data);
     }
 }
@@ -498,18 +253,6 @@ static void on_write_snapshot(void *host, uint64_t ticket, const struct raft_ima
 }
 
 /* ---- state machine ----------------------------------------------------------------------------*/
-
-static void check_state(struct server *s)
-{
-    uint64_t hash = s->sim->options->machine->hash(s->machine);
-    uint64_t *known = &s->sim->state_at[s->applied];
-    if (*known == 0) {
-        *known = hash;
-    } else if (*known != hash) {
-        violated(s->sim, "state machine safety: server %llu has another state at %llu", U(s->id),
-                 U(s->applied));
-    }
-}
 
 static void on_apply(void *host, uint64_t index, const struct raft_item *item)
 {
@@ -980,27 +723,6 @@ static void tear_down(struct sim *sim)
     free(sim->pairs);
 }
 
-/* After the calm part, all members have followed. */
-static void check_progress(struct sim *sim, uint64_t committed_before)
-{
-    struct raft_member members[RAFT_MEMBERS_MAX];
-    struct server *leader = some_leader(sim);
-    if (sim->committed_last <= committed_before) {
-        violated(sim, "nothing was committed after everything had healed");
-    }
-    if (leader == NULL) {
-        return; /* an election, after a late frame */
-    }
-    size_t n = raft_node_members(leader->node, members);
-    for (size_t i = 0; i < n; i++) {
-        struct server *s = &sim->servers[members[i].id];
-        if (members[i].role != RAFT_MEMBER_SPARE && s->applied < committed_before) {
-            violated(sim, "server %llu is stuck at %llu, while %llu was committed long ago",
-                     U(s->id), U(s->applied), U(committed_before));
-        }
-    }
-}
-
 bool sim_run(const struct sim_options *options, uint64_t seed, struct sim_counts *counts,
              char why[256])
 {
@@ -1017,7 +739,7 @@ bool sim_run(const struct sim_options *options, uint64_t seed, struct sim_counts
         }
     }
     if (why[0] == '\0') {
-        check_progress(sim, committed_before);
+        check_progress(sim, some_leader(sim), committed_before);
     }
     tear_down(sim);
     free(sim);
