@@ -251,6 +251,33 @@ bool controller_epoch_is(const struct controller *c, const struct decision *d, i
     return b != NULL && b->epoch == epoch && uuid_equal(&b->incarnation, &d->id.incarnation);
 }
 
+struct numbered_name {
+    struct text name;
+    size_t number;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    const struct numbered_name *x = a, *y = b;
+    return text_compare(x->name, y->name);
+}
+
+bool *find_repeated(struct arena *arena, const struct text *names, size_t n)
+{
+    struct numbered_name *sorted = arena_zalloc_array(arena, n, sizeof *sorted);
+    bool *repeated = arena_zalloc_array(arena, n, sizeof *repeated);
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = (struct numbered_name){ names[i], i };
+    }
+    qsort(sorted, n, sizeof *sorted, by_name);
+    for (size_t i = 1; i < n; i++) {
+        if (sorted[i].name.data != NULL && text_equal(sorted[i - 1].name, sorted[i].name)) {
+            repeated[sorted[i - 1].number] = repeated[sorted[i].number] = true;
+        }
+    }
+    return repeated;
+}
+
 bool broker_usable(const struct image *image, int32_t id)
 {
     const struct image_broker *b = image_broker(image, id);

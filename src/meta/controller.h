@@ -67,6 +67,7 @@ struct decision {
     size_t n, cap;
     bool *waits; /* of each item: its command's result is still to come */
     size_t n_items;
+    int64_t n_partitions; /* that the request adds so far */
 };
 
 enum decide_result {
@@ -115,6 +116,9 @@ struct config_layers controller_layers(const struct controller *c);
 /* Does this node have that broker epoch now? Else the request is of an earlier life. */
 bool controller_epoch_is(const struct controller *c, const struct decision *d, int64_t epoch);
 
+/* Of each name: does it come more than once? Null ones do not count. */
+bool *find_repeated(struct arena *arena, const struct text *names, size_t n);
+
 /* May the broker get replicas to lead, now? */
 bool broker_usable(const struct image *image, int32_t id);
 
@@ -140,9 +144,5 @@ enum decide_result decide_allocate_producer_ids(struct controller *c, const void
                                                 struct decision *d, void *response);
 enum decide_result decide_elect_leaders(struct controller *c, const void *request,
                                         struct decision *d, void *response);
-
-/* Topic names: KAFKA_NONE, or INVALID_TOPIC_EXCEPTION and why. */
-enum kafka_error topic_name_check(const struct image *image, struct text name, struct arena *arena,
-                                  struct text *ret_message);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "elector.h"
 #include "placement.h"
+#include "topic_name.h"
 
 #include <chronik/meta/features.h>
 
@@ -439,7 +440,7 @@ static void settle_topic(struct controller *c, struct decision *d, struct placem
                              "another cluster"));
         return;
     }
-    if (topic_name_check(NULL, topic->name, d->arena, &message) != KAFKA_NONE) {
+    if (topic_name_check(topic->name, NULL, d->arena, &message) != KAFKA_NONE) {
         refuse_topic(r, topic, KAFKA_INVALID_TOPIC_EXCEPTION, message);
         return;
     }

@@ -4,16 +4,14 @@
 
 #include <chronik/meta/features.h>
 
-static bool is_named_twice(const struct meta_change_configs_request *request, int32_t item)
+static bool *find_named_twice(struct decision *d, const struct meta_change_configs_request *request)
 {
+    struct text *names = arena_zalloc_array(d->arena, (size_t)request->n_resources, sizeof *names);
     for (int32_t i = 0; i < request->n_resources; i++) {
-        const struct meta_change_configs_request_resource *a = &request->resources[i],
-                                                          *b = &request->resources[item];
-        if (i != item && a->type == b->type && text_equal(a->name, b->name)) {
-            return true;
-        }
+        names[i] = arena_printf(d->arena, "%d:%.*s", (int)request->resources[i].type,
+                                TEXT_ARG(request->resources[i].name));
     }
-    return false;
+    return find_repeated(d->arena, names, (size_t)request->n_resources);
 }
 
 /* Is there such a thing, and what may be set on it? */
@@ -70,13 +68,13 @@ static enum kafka_error work_out(struct controller *c, struct decision *d, bool 
 
 static void change_resource(struct controller *c, struct decision *d,
                             const struct meta_change_configs_request *request, int32_t item,
-                            struct meta_change_configs_response_resource *out)
+                            bool repeated, struct meta_change_configs_response_resource *out)
 {
     const struct meta_change_configs_request_resource *asked = &request->resources[item];
     struct config_target target = { .scope = CONFIG_TOPIC };
     struct config_changes changes;
     struct text message;
-    if (is_named_twice(request, item)) {
+    if (repeated) {
         REFUSE_ITEM(d, out, KAFKA_INVALID_REQUEST, "Duplicate resource.");
         return;
     }
@@ -107,13 +105,14 @@ enum decide_result decide_change_configs(struct controller *c, const void *in, s
 {
     const struct meta_change_configs_request *request = in;
     struct meta_change_configs_response *r = out;
+    bool *repeated = find_named_twice(d, request);
     r->resources = arena_zalloc_array(d->arena, (size_t)request->n_resources, sizeof *r->resources);
     r->n_resources = request->n_resources;
     for (int32_t i = 0; i < request->n_resources; i++) {
         r->resources[i].type = request->resources[i].type;
         r->resources[i].name = request->resources[i].name;
         if (!decision_repeats(c, d, (size_t)i)) {
-            change_resource(c, d, request, i, &r->resources[i]);
+            change_resource(c, d, request, i, repeated[i], &r->resources[i]);
         }
     }
     return DECIDE_DONE;

@@ -6,75 +6,9 @@
 #include "controller.h"
 
 #include "placement.h"
+#include "topic_name.h"
 
 enum { PARTITIONS_PER_REQUEST_MAX = 10000 };
-
-/* ---- names ------------------------------------------------------------------------------------*/
-
-static bool name_char_ok(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-}
-
-static char as_in_metrics(char c)
-{
-    return c == '.' ? '_' : c;
-}
-
-/* Names that differ only in '.' and '_' give the same metric. */
-static bool collides(const char *name, struct text other)
-{
-    if (strlen(name) != other.len) {
-        return false;
-    }
-    for (size_t i = 0; i < other.len; i++) {
-        if (as_in_metrics(name[i]) != as_in_metrics(other.data[i])) {
-            return false;
-        }
-    }
-    return !text_is(other, name);
-}
-
-static const char *find_collision(const struct image *image, struct text name)
-{
-    bool may = memchr(name.data, '.', name.len) != NULL || memchr(name.data, '_', name.len) != NULL;
-    for (size_t i = 0; may && i < image_topic_count(image); i++) {
-        if (collides(image_topic_at(image, i)->name, name)) {
-            return image_topic_at(image, i)->name;
-        }
-    }
-    return NULL;
-}
-
-enum kafka_error topic_name_check(const struct image *image, struct text name, struct arena *arena,
-                                  struct text *ret_message)
-{
-    const char *other;
-    size_t bad = 0;
-    while (bad < name.len && name_char_ok(name.data[bad])) {
-        bad++;
-    }
-    if (name.len == 0) {
-        *ret_message = text_of("Topic name is invalid: the empty string is not allowed");
-    } else if (text_is(name, ".") || text_is(name, "..")) {
-        *ret_message = text_of("Topic name is invalid: it cannot be \".\" or \"..\"");
-    } else if (name.len > IMAGE_TOPIC_NAME_MAX) {
-        *ret_message = arena_printf(arena,
-                                    "Topic name is invalid: it has %zu characters, %d are "
-                                    "allowed",
-                                    name.len, IMAGE_TOPIC_NAME_MAX);
-    } else if (bad < name.len) {
-        *ret_message = text_of("Topic name is invalid: only ASCII letters and digits, '.', '_' and "
-                               "'-' are allowed");
-    } else if (image != NULL && (other = find_collision(image, name)) != NULL) {
-        *ret_message = arena_printf(arena, "Topic '%.*s' collides with existing topic: %s",
-                                    TEXT_ARG(name), other);
-    } else {
-        return KAFKA_NONE;
-    }
-    return KAFKA_INVALID_TOPIC_EXCEPTION;
-}
 
 /* ---- what both ways of making partitions share ------------------------------------------------*/
 
@@ -143,14 +77,20 @@ static const char *check_replicas(const struct controller *c, const int32_t *ids
                   : "All brokers of a partition's manual assignment are fenced or shutting down";
 }
 
-static bool has_room(const struct controller *c, int64_t n)
+/* May a request have so many more partitions? Those that it may are counted. */
+static bool has_room(const struct controller *c, struct decision *d, int64_t n)
 {
-    return n <= PARTITIONS_PER_REQUEST_MAX &&
-           n <= IMAGE_PARTITIONS_MAX - (int64_t)image_partition_count(c->image);
+    int64_t all = d->n_partitions + n;
+    if (all > PARTITIONS_PER_REQUEST_MAX ||
+        all > IMAGE_PARTITIONS_MAX - (int64_t)image_partition_count(c->image)) {
+        return false;
+    }
+    d->n_partitions = all;
+    return true;
 }
 
-static const char *TOO_MANY = "Too many partitions: a request may create 10000, a cluster may have "
-                              "200000";
+static const char TOO_MANY[] = "Too many partitions: a request may create 10000, a cluster may "
+                               "have 200000";
 
 /* ---- creating ---------------------------------------------------------------------------------*/
 
@@ -166,6 +106,10 @@ manual(struct controller *c, struct decision *d,
         REFUSE_ITEM(d, out, KAFKA_INVALID_REQUEST,
                     "A manual partition assignment was specified, but %s was not set to -1",
                     topic->replication != -1 ? "replication factor" : "the number of partitions");
+        return NULL;
+    }
+    if (!has_room(c, d, n)) {
+        REFUSE_ITEM(d, out, KAFKA_INVALID_PARTITIONS, "%s", TOO_MANY);
         return NULL;
     }
     for (int32_t i = 0; i < n; i++) {
@@ -206,7 +150,7 @@ automatic(struct controller *c, struct decision *d, struct placement *placement,
                     "Number of partitions must be larger than 0, or -1 to use the default value");
         return NULL;
     }
-    if (!has_room(c, n)) {
+    if (!has_room(c, d, n)) {
         REFUSE_ITEM(d, out, KAFKA_INVALID_PARTITIONS, "%s", TOO_MANY);
         return NULL;
     }
@@ -256,22 +200,22 @@ static bool creation_configs(struct controller *c, struct decision *d,
     return true;
 }
 
-static bool is_named_twice(const struct meta_create_topics_request *request, int32_t item)
-{
-    for (int32_t i = 0; i < request->n_topics; i++) {
-        if (i != item && text_equal(request->topics[i].name, request->topics[item].name)) {
-            return true;
-        }
-    }
-    return false;
-}
+/* What all topics of a request share. */
+struct creation {
+    struct controller *c;
+    struct decision *d;
+    const struct meta_create_topics_request *request;
+    struct placement placement;
+    struct metric_names taken;
+    bool *repeated; /* of each topic: its name comes more than once */
+};
 
-static bool name_is_free(struct controller *c, struct decision *d,
-                         const struct meta_create_topics_request *request, int32_t item,
+static bool name_is_free(struct creation *k, int32_t item,
                          struct meta_create_topics_response_topic *out)
 {
-    struct text name = request->topics[item].name, message;
-    if (is_named_twice(request, item)) {
+    struct text name = k->request->topics[item].name, message;
+    struct decision *d = k->d;
+    if (k->repeated[item]) {
         REFUSE_ITEM(d, out, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return false;
     }
@@ -280,12 +224,12 @@ static bool name_is_free(struct controller *c, struct decision *d,
                     "Creation of internal topic __cluster_metadata is prohibited.");
         return false;
     }
-    if (image_topic(c->image, name) != NULL) {
+    if (image_topic(k->c->image, name) != NULL) {
         REFUSE_ITEM(d, out, KAFKA_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
                     TEXT_ARG(name));
         return false;
     }
-    if (topic_name_check(c->image, name, d->arena, &message) != KAFKA_NONE) {
+    if (topic_name_check(name, &k->taken, d->arena, &message) != KAFKA_NONE) {
         out->error = KAFKA_INVALID_TOPIC_EXCEPTION;
         out->message = message;
         return false;
@@ -293,30 +237,29 @@ static bool name_is_free(struct controller *c, struct decision *d,
     return true;
 }
 
-static void create_topic(struct controller *c, struct decision *d, struct placement *placement,
-                         const struct meta_create_topics_request *request, int32_t item,
+static void create_topic(struct creation *k, int32_t item,
                          struct meta_create_topics_response_topic *out)
 {
-    const struct meta_create_topics_request_topic *topic = &request->topics[item];
+    const struct meta_create_topics_request_topic *topic = &k->request->topics[item];
     struct command_create_partitions_made made = { .name = topic->name,
                                                    .internal = topic->internal };
     uint8_t random[16];
-    if (!name_is_free(c, d, request, item, out) || !creation_configs(c, d, topic, &made, out)) {
+    if (!name_is_free(k, item, out) || !creation_configs(k->c, k->d, topic, &made, out)) {
         return;
     }
     struct command_create_partitions_partition *partitions =
-        topic->n_assignments > 0 ? manual(c, d, topic, out)
-                                 : automatic(c, d, placement, topic, out);
-    if (partitions == NULL || request->validate_only) {
+        topic->n_assignments > 0 ? manual(k->c, k->d, topic, out)
+                                 : automatic(k->c, k->d, &k->placement, topic, out);
+    if (partitions == NULL || k->request->validate_only) {
         return;
     }
-    prng_fill(&c->prng, random, sizeof random);
+    prng_fill(&k->c->prng, random, sizeof random);
     out->id = uuid_from_random(random);
     const struct command_create_partitions command = { .topic_id = out->id,
                                                        .made = &made,
                                                        .partitions = partitions,
                                                        .n_partitions = out->partitions };
-    decision_add(d, COMMAND_CREATE_PARTITIONS, item, &command);
+    decision_add(k->d, COMMAND_CREATE_PARTITIONS, item, &command);
 }
 
 /* What a first copy of the request has made. */
@@ -336,16 +279,23 @@ enum decide_result decide_create_topics(struct controller *c, const void *in, st
 {
     const struct meta_create_topics_request *request = in;
     struct meta_create_topics_response *r = out;
-    struct placement placement;
-    placement_init(&placement, c->image, &c->prng, d->arena);
-    r->topics = arena_zalloc_array(d->arena, (size_t)request->n_topics, sizeof *r->topics);
+    size_t n = (size_t)request->n_topics;
+    struct creation k = { .c = c, .d = d, .request = request,
+                          .taken = { .image = c->image, .arena = d->arena } };
+    struct text *names = arena_zalloc_array(d->arena, n, sizeof *names);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = request->topics[i].name;
+    }
+    k.repeated = find_repeated(d->arena, names, n);
+    placement_init(&k.placement, c->image, &c->prng, d->arena);
+    r->topics = arena_zalloc_array(d->arena, n, sizeof *r->topics);
     r->n_topics = request->n_topics;
     for (int32_t i = 0; i < request->n_topics; i++) {
-        r->topics[i].name = request->topics[i].name;
+        r->topics[i].name = names[i];
         if (decision_repeats(c, d, (size_t)i)) {
-            describe(c, request->topics[i].name, &r->topics[i]);
+            describe(c, names[i], &r->topics[i]);
         } else {
-            create_topic(c, d, &placement, request, i, &r->topics[i]);
+            create_topic(&k, i, &r->topics[i]);
         }
     }
     return DECIDE_DONE;
@@ -360,22 +310,9 @@ static const struct image_topic *topic_meant(const struct controller *c,
                                     : image_topic_by_id(c->image, &topic->id);
 }
 
-/* Is the same topic meant by another item, by name or id? */
-static bool is_meant_twice(const struct controller *c,
-                           const struct meta_delete_topics_request *request, int32_t item,
-                           const struct image_topic *topic)
-{
-    for (int32_t i = 0; i < request->n_topics; i++) {
-        if (i != item && topic_meant(c, &request->topics[i]) == topic) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void delete_topic(struct controller *c, struct decision *d,
                          const struct meta_delete_topics_request *request, int32_t item,
-                         struct meta_delete_topics_response_topic *out)
+                         bool repeated, struct meta_delete_topics_response_topic *out)
 {
     const struct meta_delete_topics_request_topic *topic = &request->topics[item];
     bool by_id = !uuid_is_zero(&topic->id);
@@ -391,7 +328,7 @@ static void delete_topic(struct controller *c, struct decision *d,
                     "This server does not host this topic.");
         return;
     }
-    if (is_meant_twice(c, request, item, found)) {
+    if (repeated) {
         REFUSE_ITEM(d, out, KAFKA_INVALID_REQUEST, "Duplicate topic %s.", by_id ? "id" : "name");
         return;
     }
@@ -401,18 +338,31 @@ static void delete_topic(struct controller *c, struct decision *d,
     decision_add(d, COMMAND_DELETE_TOPIC, item, &command);
 }
 
+/* Which topics are meant by more than one item, by name or id? */
+static bool *find_meant_twice(struct controller *c, struct decision *d,
+                              const struct meta_delete_topics_request *request)
+{
+    struct text *names = arena_zalloc_array(d->arena, (size_t)request->n_topics, sizeof *names);
+    for (int32_t i = 0; i < request->n_topics; i++) {
+        const struct image_topic *topic = topic_meant(c, &request->topics[i]);
+        names[i] = topic ? text_of(topic->name) : TEXT_NULL;
+    }
+    return find_repeated(d->arena, names, (size_t)request->n_topics);
+}
+
 enum decide_result decide_delete_topics(struct controller *c, const void *in, struct decision *d,
                                         void *out)
 {
     const struct meta_delete_topics_request *request = in;
     struct meta_delete_topics_response *r = out;
+    bool *repeated = find_meant_twice(c, d, request);
     r->topics = arena_zalloc_array(d->arena, (size_t)request->n_topics, sizeof *r->topics);
     r->n_topics = request->n_topics;
     for (int32_t i = 0; i < request->n_topics; i++) {
         r->topics[i].id = request->topics[i].id;
         r->topics[i].name = request->topics[i].name;
         if (!decision_repeats(c, d, (size_t)i)) {
-            delete_topic(c, d, request, i, &r->topics[i]);
+            delete_topic(c, d, request, i, repeated[i], &r->topics[i]);
         }
     }
     return DECIDE_DONE;
@@ -458,7 +408,7 @@ more(struct controller *c, struct decision *d, struct placement *placement,
                     now->name, (int)now->n_partitions, (int)topic->count);
         return NULL;
     }
-    if (!has_room(c, n)) {
+    if (!has_room(c, d, n)) {
         REFUSE_ITEM(d, out, KAFKA_INVALID_PARTITIONS, "%s", TOO_MANY);
         return NULL;
     }
@@ -476,15 +426,13 @@ more(struct controller *c, struct decision *d, struct placement *placement,
 
 static void create_partitions(struct controller *c, struct decision *d, struct placement *placement,
                               const struct meta_create_partitions_request *request, int32_t item,
-                              struct meta_create_partitions_response_topic *out)
+                              bool repeated, struct meta_create_partitions_response_topic *out)
 {
     const struct meta_create_partitions_request_topic *topic = &request->topics[item];
     const struct image_topic *now = image_topic(c->image, topic->name);
-    for (int32_t i = 0; i < request->n_topics; i++) {
-        if (i != item && text_equal(request->topics[i].name, topic->name)) {
-            REFUSE_ITEM(d, out, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
-            return;
-        }
+    if (repeated) {
+        REFUSE_ITEM(d, out, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
+        return;
     }
     if (now == NULL) {
         REFUSE_ITEM(d, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
@@ -508,14 +456,20 @@ enum decide_result decide_create_partitions(struct controller *c, const void *in
 {
     const struct meta_create_partitions_request *request = in;
     struct meta_create_partitions_response *r = out;
+    size_t n = (size_t)request->n_topics;
+    struct text *names = arena_zalloc_array(d->arena, n, sizeof *names);
     struct placement placement;
+    for (size_t i = 0; i < n; i++) {
+        names[i] = request->topics[i].name;
+    }
+    bool *repeated = find_repeated(d->arena, names, n);
     placement_init(&placement, c->image, &c->prng, d->arena);
-    r->topics = arena_zalloc_array(d->arena, (size_t)request->n_topics, sizeof *r->topics);
+    r->topics = arena_zalloc_array(d->arena, n, sizeof *r->topics);
     r->n_topics = request->n_topics;
     for (int32_t i = 0; i < request->n_topics; i++) {
-        r->topics[i].name = request->topics[i].name;
+        r->topics[i].name = names[i];
         if (!decision_repeats(c, d, (size_t)i)) {
-            create_partitions(c, d, &placement, request, i, &r->topics[i]);
+            create_partitions(c, d, &placement, request, i, repeated[i], &r->topics[i]);
         }
     }
     return DECIDE_DONE;

@@ -17,14 +17,19 @@
 #include <stdio.h>
 
 static const struct state STATES[] = {
-    [META_OPENING] = { "opening", .initial = true,
-                       .next = STATE(META_STARTING) | STATE(META_RUNNING) | STATE(META_FAILED) |
-                               STATE(META_CLOSING) },
-    [META_STARTING] = { "starting",
-                        .next = STATE(META_RUNNING) | STATE(META_FAILED) | STATE(META_CLOSING) },
-    [META_RUNNING] = { "running", .next = STATE(META_FAILED) | STATE(META_CLOSING) },
-    [META_FAILED] = { "failed", .next = STATE(META_CLOSING) },
-    [META_CLOSING] = { "closing" },
+    [META_OPENING] = {
+        .name = "opening",
+        .next = STATE(META_STARTING) | STATE(META_RUNNING) | STATE(META_FAILED) |
+                STATE(META_CLOSING),
+        .initial = true,
+    },
+    [META_STARTING] = {
+        .name = "starting",
+        .next = STATE(META_RUNNING) | STATE(META_FAILED) | STATE(META_CLOSING),
+    },
+    [META_RUNNING] = { .name = "running", .next = STATE(META_FAILED) | STATE(META_CLOSING) },
+    [META_FAILED] = { .name = "failed", .next = STATE(META_CLOSING) },
+    [META_CLOSING] = { .name = "closing" },
 };
 
 static void move(struct meta *meta, enum meta_state state)
@@ -305,7 +310,7 @@ static void store_opened(void *arg, int error, const char *message)
         const struct raft_store_state *state = raft_store_state(meta->store);
         if (state->repaired > 0) {
             diag_warn(meta->diag, DIAG_RAFT,
-                      "damaged copies were repaired, the disk may be failing dir=%s copies=%" PRIu64,
+                      "repaired what was damaged, the disk may be failing dir=%s copies=%" PRIu64,
                       meta->dir, state->repaired);
         }
         start(meta);

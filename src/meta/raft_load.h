@@ -52,7 +52,8 @@ struct raft_load {
 };
 
 /* Creates the directory when it is missing; else reads everything, rewrites damaged copies, writes
- * the last group again (it may be in a cache only), and syncs names. What it reads becomes durable. */
+ * the last group again (it may be in a cache only), and syncs names. What it reads becomes
+ * durable. */
 void raft_load(struct raft_load *load);
 
 void raft_load_release(struct raft_load *load);
@@ -64,8 +65,8 @@ void raft_load_forget(struct raft_load *load);
 char *raft_segment_path(const char *dir, uint64_t first_sequence);
 char *raft_snapshot_path(const char *dir, uint64_t index);
 
-/* Creates a segment with its first group (one copy is given), and zeros up to its capacity, durably:
- * 0 or -errno. */
+/* Creates a segment with its first group (one copy is given), and zeros up to its capacity,
+ * durably: 0 or -errno. */
 int raft_segment_create(const char *dir, const struct raft_segment_head *head, struct bytes group,
                         char **ret_path, struct file **ret_file);
 

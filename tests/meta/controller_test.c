@@ -30,8 +30,8 @@ static void end(struct decide_case *t)
 }
 
 /* Decides a request of a node in its first life. */
-static enum decide_result decide_as(struct decide_case *t, int32_t node, enum meta_request_kind kind,
-                                    const void *request)
+static enum decide_result decide_as(struct decide_case *t, int32_t node,
+                                    enum meta_request_kind kind, const void *request)
 {
     const struct command_id id = { .node = node, .incarnation = { { (uint8_t)node, 1 } },
                                    .sequence = t->sequence, .open = t->sequence };
@@ -41,7 +41,8 @@ static enum decide_result decide_as(struct decide_case *t, int32_t node, enum me
 }
 
 /* Decides, applies, and puts the results into the response. */
-static void decide_and_apply(struct decide_case *t, enum meta_request_kind kind, const void *request)
+static void decide_and_apply(struct decide_case *t, enum meta_request_kind kind,
+                             const void *request)
 {
     assert_int_equal(decide_as(t, 1, kind, request), DECIDE_DONE);
     if (t->d.n > 0) {
@@ -155,6 +156,25 @@ static void a_cluster_cannot_have_more_partitions_than_it_may(void **state)
         assert_int_equal(create(&t, name, 10000, 1).error, KAFKA_NONE);
     }
     assert_int_equal(create(&t, "one-more", 1, 1).error, KAFKA_INVALID_PARTITIONS);
+    end(&t);
+}
+
+static void a_request_cannot_create_more_partitions_than_it_may(void **state)
+{
+    (void)state;
+    struct decide_case t;
+    struct meta_create_topics_request_topic topics[3] = {
+        { .name = text_of("a"), .partitions = 6000, .replication = 1 },
+        { .name = text_of("b"), .partitions = 6000, .replication = 1 },
+        { .name = text_of("c"), .partitions = 4000, .replication = 1 } };
+    const struct meta_create_topics_request request = { .topics = topics, .n_topics = 3 };
+    begin(&t, 1, NULL);
+    decide_and_apply(&t, META_CREATE_TOPICS, &request);
+    const struct meta_create_topics_response *r = t.response;
+    assert_int_equal(r->topics[0].error, KAFKA_NONE);
+    assert_int_equal(r->topics[1].error, KAFKA_INVALID_PARTITIONS);
+    assert_int_equal(r->topics[2].error, KAFKA_NONE);
+    assert_int_equal(image_partition_count(t.image), 10000);
     end(&t);
 }
 
@@ -346,7 +366,8 @@ static enum kafka_error grow(struct decide_case *t, const char *name, int32_t co
                                                           .assignments = a, .n_assignments = n };
     const struct meta_create_partitions_request request = { .topics = &topic, .n_topics = 1 };
     decide_and_apply(t, META_CREATE_PARTITIONS, &request);
-    return (enum kafka_error)((struct meta_create_partitions_response *)t->response)->topics[0].error;
+    const struct meta_create_partitions_response *r = t->response;
+    return (enum kafka_error)r->topics[0].error;
 }
 
 static void topics_grow_and_never_shrink(void **state)
@@ -736,6 +757,7 @@ int main(void)
         cmocka_unit_test(names_are_checked_as_kafka_does),
         cmocka_unit_test(counts_have_defaults_and_limits),
         cmocka_unit_test(a_cluster_cannot_have_more_partitions_than_it_may),
+        cmocka_unit_test(a_request_cannot_create_more_partitions_than_it_may),
         cmocka_unit_test(one_bad_topic_spoils_no_other),
         cmocka_unit_test(manual_assignments_are_taken_as_they_are),
         cmocka_unit_test(manual_assignments_that_cannot_be_are_refused),

@@ -27,8 +27,8 @@ static inline struct applying apply_decision(struct image *image, const struct d
     struct buf entry = { 0 };
     decision_encode(d, image_base(image), &entry);
     assert_int_equal(entry.len % 8, 0);
-    assert_int_equal(image_apply(image, image_index(image) + 1, buf_bytes(&entry), note_applied, &a),
-                     0);
+    uint64_t next = image_index(image) + 1;
+    assert_int_equal(image_apply(image, next, buf_bytes(&entry), note_applied, &a), 0);
     assert_int_equal(a.n, d->n);
     buf_release(&entry);
     return a;
@@ -50,7 +50,8 @@ static inline struct apply_result apply_one(struct image *image, enum command_ki
     return result;
 }
 
-static inline int64_t apply_register(struct image *image, int32_t id, uint8_t life, const char *rack)
+static inline int64_t apply_register(struct image *image, int32_t id, uint8_t life,
+                                     const char *rack)
 {
     struct uuid directory = { { (uint8_t)id, 100 } };
     struct command_register_broker_endpoint endpoint = { .listener = text_of("PLAINTEXT"),
@@ -105,8 +106,8 @@ static inline struct apply_result apply_topic(struct image *image, const char *n
     return apply_one(image, COMMAND_CREATE_PARTITIONS, &command);
 }
 
-static inline const struct image_partition *partition_of(const struct image *image, const char *name,
-                                                         int32_t partition)
+static inline const struct image_partition *partition_of(const struct image *image,
+                                                         const char *name, int32_t partition)
 {
     const struct image_topic *topic = image_topic(image, text_of(name));
     return topic && partition < topic->n_partitions ? &topic->partitions[partition] : NULL;

@@ -157,7 +157,8 @@ static struct command_change_partitions_change change_of(const struct image *ima
     return c;
 }
 
-static enum kafka_error apply_change(struct image *image, struct command_change_partitions_change *c)
+static enum kafka_error apply_change(struct image *image,
+                                     struct command_change_partitions_change *c)
 {
     const struct command_change_partitions command = { .changes = c, .n_changes = 1 };
     return apply_one(image, COMMAND_CHANGE_PARTITIONS, &command).error;
@@ -295,8 +296,8 @@ static struct apply_result apply_ids(struct image *image, int64_t sequence, int6
 {
     struct applying a = { .n = 0 };
     struct buf entry = entry_of(sequence, open, life, base);
-    assert_int_equal(image_apply(image, image_index(image) + 1, buf_bytes(&entry), note_applied, &a),
-                     0);
+    uint64_t next = image_index(image) + 1;
+    assert_int_equal(image_apply(image, next, buf_bytes(&entry), note_applied, &a), 0);
     buf_release(&entry);
     return a.last;
 }
@@ -384,8 +385,8 @@ static void what_cannot_be_understood_changes_nothing(void **state)
         c.body = bytes_of("", 0);
         wire_encode(meta_command_entry.request, 0, true, &e, &chain);
         chain_copy(&chain, bytes);
-        assert_int_equal(image_apply(image, index + 2, bytes_of(bytes, chain.len), note_applied, &a),
-                         -ENOTSUP);
+        struct bytes tomorrow = bytes_of(bytes, chain.len);
+        assert_int_equal(image_apply(image, index + 2, tomorrow, note_applied, &a), -ENOTSUP);
         chain_release(&chain);
     }
     assert_int_equal(image_index(image), index + 1);

@@ -1,5 +1,5 @@
-/* What happens to the servers. See raft_sim.h. One event after the other, earliest first; ties in the
- * order in which they were made, so that a seed determines the run. */
+/* What happens to the servers. See raft_sim.h. One event after the other, earliest first; ties in
+ * the order in which they were made, so that a seed determines the run. */
 #include "raft_sim_private.h"
 
 #include <errno.h>
