@@ -26,6 +26,8 @@ static const struct state STATES[] = {
 
 enum { REGISTER_WAIT_S = 3600, COMPLAIN_S = 5 };
 
+static void look_at_leadership(struct timer *timer);
+
 static void move(struct broker *broker, enum broker_state state)
 {
     state_move(STATES, &broker->state, state, broker);
@@ -106,7 +108,7 @@ static void serve(struct broker *broker)
         .epoch = meta_broker_epoch(broker->meta),
         .fenced = false,
     };
-    replicas_start(&broker->replicas, broker->store, meta_image(broker->meta));
+    replicas_start(&broker->replicas, broker->store, broker->meta);
     meta_broker_state(broker->meta, &request, far_deadline(broker), unfenced, broker);
 }
 
@@ -247,13 +249,15 @@ static void registered(void *arg, enum kafka_error error, const void *response)
         return;
     }
     const struct store_identity *identity = store_identity(broker->store);
-    if (text_is(answer->cluster_id, identity->cluster_id) &&
-        identity->node_id == broker->node_id) {
-        report_or_serve(broker);
-        return;
-    }
     char *cluster_id = text_dup(answer->cluster_id);
-    store_set_identity(broker->store, cluster_id, broker->node_id, identity_written, broker);
+    if (broker->peers != NULL) {
+        peers_set_cluster(broker->peers, cluster_id);
+    }
+    if (strcmp(cluster_id, identity->cluster_id) == 0 && identity->node_id == broker->node_id) {
+        report_or_serve(broker);
+    } else {
+        store_set_identity(broker->store, cluster_id, broker->node_id, identity_written, broker);
+    }
     free(cluster_id);
 }
 
@@ -322,7 +326,7 @@ static void controller_changed(void *arg, int32_t controller)
 static void topic_created(void *arg, const struct image_topic *topic)
 {
     struct broker *broker = arg;
-    if (broker->replicas.image != NULL) {
+    if (broker->replicas.started) {
         replicas_topic_changed(&broker->replicas, topic);
     }
 }
@@ -336,7 +340,7 @@ static void topic_deleted(void *arg, const struct image_topic *topic)
 static void partition_changed(void *arg, const struct image_topic *topic, int32_t partition)
 {
     struct broker *broker = arg;
-    if (broker->replicas.image != NULL) {
+    if (broker->replicas.started) {
         replicas_partition_changed(&broker->replicas, topic, partition);
     }
 }
@@ -346,7 +350,7 @@ static void configs_changed(void *arg, enum image_resource type, struct text nam
     struct broker *broker = arg;
     (void)type;
     (void)name;
-    if (broker->replicas.image != NULL) {
+    if (broker->replicas.started) {
         replicas_config_changed(&broker->replicas);
     }
 }
@@ -363,22 +367,41 @@ static const struct meta_events META_EVENTS = {
     },
 };
 
+/* The members of the metadata group: those of the configuration, or this node alone. */
+static struct meta_voter *voters(const struct broker *broker, unsigned *ret_n)
+{
+    const struct options *options = broker->options;
+    unsigned n = options->n_voters > 0 ? options->n_voters : 1;
+    struct meta_voter *members = mem_zalloc_array(n, sizeof *members);
+    members[0] = (struct meta_voter){ .id = broker->node_id, .address = "localhost" };
+    for (unsigned i = 0; i < options->n_voters; i++) {
+        members[i].id = options->voters[i].id;
+        members[i].address = options->voters[i].host;
+    }
+    *ret_n = n;
+    return members;
+}
+
 static void join(struct broker *broker)
 {
-    const struct meta_voter self = { .id = broker->node_id, .address = "localhost" };
-    const struct meta_config config = {
+    struct meta_config config = {
         .node_id = broker->node_id,
         .incarnation = broker->incarnation,
         .cluster_id = broker->options->cluster_id,
-        .voters = &self,
-        .n_voters = 1,
+        .file = &broker->options->settings,
         .default_partitions = (int32_t)setting(broker, "num.partitions"),
         .default_replication = (int16_t)setting(broker, "default.replication.factor"),
         .diag = broker->diag,
+        .transport = broker->peers ? &CLUSTER_META : NULL,
+        .transport_arg = broker,
     };
+    struct meta_voter *members = voters(broker, &config.n_voters);
+    config.voters = members;
     move(broker, BROKER_JOINING);
     broker->meta = meta_open(broker->loop, broker->options->raft_dir, &config, &META_EVENTS, broker);
+    free(members);
     broker->api.meta = broker->meta;
+    cluster_join(broker);
     meta_metrics(broker->meta, &broker->metrics);
 }
 
@@ -544,12 +567,14 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     state_start(STATES, &broker->state, BROKER_RECOVERING, broker);
     timer_init(&broker->retention, loop, retain);
     timer_init(&broker->patience, loop, complain);
+    timer_init(&broker->hand_over, loop, look_at_leadership);
     metrics_init(&broker->metrics);
     replicas_init(&broker->replicas, loop, broker->diag, -1, &options->settings);
     api_init(&broker->api, loop, broker->diag, &options->settings);
     broker->api.replicas = &broker->replicas;
 
     int code = listen_all(broker);
+    code = code ? code : cluster_open(broker);
     code = code ? code : admin_open(broker);
     if (code != 0) {
         broker->exit_code = code;
@@ -573,6 +598,16 @@ static void all_closed(void *arg)
     loop_stop(broker->loop);
 }
 
+static void meta_closed(void *arg)
+{
+    struct broker *broker = arg;
+    if (broker->peers != NULL) {
+        peers_close(broker->peers, all_closed, broker);
+    } else {
+        all_closed(broker);
+    }
+}
+
 static void store_closed(void *arg, int error)
 {
     struct broker *broker = arg;
@@ -583,9 +618,9 @@ static void store_closed(void *arg, int error)
         broker->exit_code = EXIT_STORAGE;
     }
     if (broker->meta != NULL) {
-        meta_close(broker->meta, all_closed, broker);
+        meta_close(broker->meta, meta_closed, broker);
     } else {
-        all_closed(broker);
+        meta_closed(broker);
     }
 }
 
@@ -601,6 +636,54 @@ static void server_stopped(void *arg)
     }
 }
 
+static void stop_server(struct broker *broker)
+{
+    uint64_t limit_ns = (uint64_t)setting(broker, "chronik.shutdown.timeout.ms") * NS_PER_MS;
+    timer_cancel(&broker->hand_over);
+    server_stop(broker->server, limit_ns / 4, server_stopped, broker);
+}
+
+/* Waits until others lead what this node has led, but not for ever: nobody else may be in sync. */
+static void look_at_leadership(struct timer *timer)
+{
+    enum { LOOK_MS = 2, HAND_OVER_S = 5 };
+    struct broker *broker = container_of(timer, struct broker, hand_over);
+    uint64_t now = loop_now_ns(broker->loop);
+    if (broker->replicas.n_leaders == 0 || now > broker->stop_ns + HAND_OVER_S * NS_PER_S) {
+        stop_server(broker);
+    } else {
+        timer_set_in(timer, LOOK_MS * NS_PER_MS);
+    }
+}
+
+static void stopping_known(void *arg, enum kafka_error error, const void *response)
+{
+    struct broker *broker = arg;
+    (void)response;
+    if (error != KAFKA_NONE) {
+        diag_warn(broker->diag, DIAG_BROKER,
+                  "leadership could not be handed over: no controller; the others notice error=%s",
+                  kafka_error_name(error));
+        stop_server(broker);
+    } else {
+        look_at_leadership(&broker->hand_over);
+    }
+}
+
+/* Tells the controller, which moves the leadership of all partitions to others that are in sync. Requests
+ * are served meanwhile: who asks for a partition that has moved is told where it is now. */
+static void hand_over_leadership(struct broker *broker)
+{
+    enum { ASK_S = 3 };
+    const struct meta_broker_state_request request = {
+        .epoch = meta_broker_epoch(broker->meta),
+        .stopping = true,
+    };
+    broker->stop_ns = loop_now_ns(broker->loop);
+    meta_broker_state(broker->meta, &request, broker->stop_ns + ASK_S * NS_PER_S, stopping_known,
+                      broker);
+}
+
 void broker_stop(struct broker *broker)
 {
     uint64_t limit_ns = (uint64_t)setting(broker, "chronik.shutdown.timeout.ms") * NS_PER_MS;
@@ -612,10 +695,15 @@ void broker_stop(struct broker *broker)
     }
     diag_info(broker->diag, DIAG_BROKER, "stopping");
     process_notify("STOPPING=1");
+    bool hand_over = broker->state == BROKER_SERVING && broker->peers != NULL;
     move(broker, BROKER_STOPPING);
     timer_cancel(&broker->retention);
     timer_set_in(&broker->patience, limit_ns);
-    server_stop(broker->server, limit_ns / 4, server_stopped, broker);
+    if (hand_over) {
+        hand_over_leadership(broker);
+    } else {
+        stop_server(broker);
+    }
 }
 
 int broker_finish(struct broker *broker)
@@ -626,6 +714,7 @@ int broker_finish(struct broker *broker)
         diag_info(broker->diag, DIAG_BROKER, "stopped");
         http_close(broker->http);
         server_free(broker->server);
+        peers_free(broker->peers);
         api_release(&broker->api);
         replicas_release(&broker->replicas);
         store_free(broker->store);

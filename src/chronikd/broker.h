@@ -16,6 +16,7 @@
 #include <chronik/chronikd/options.h>
 #include <chronik/io/http.h>
 #include <chronik/io/process.h>
+#include <chronik/server/peers.h>
 #include <chronik/server/server.h>
 
 enum broker_state {
@@ -43,10 +44,13 @@ struct broker {
     struct replicas replicas;
     struct api api;
     struct server *server;
+    struct peers *peers; /* links to the other nodes; NULL: this node is alone */
     struct http_server *http;
     uint16_t *ports; /* of options->listeners, in order */
 
     struct timer retention; /* every log.retention.check.interval.ms */
+    struct timer hand_over; /* of a stop: looks whether others lead by now */
+    uint64_t stop_ns;       /* when the stop began */
     struct timer patience;  /* says what a start waits for; bounds a stop */
     struct arena scratch;   /* of requests to the metadata during the start */
     bool store_failed;
@@ -63,6 +67,16 @@ void broker_stop(struct broker *broker);
 
 /* After loop_run(): gives everything back; returns the exit code. */
 int broker_finish(struct broker *broker);
+
+/* The listener for the other nodes, and what goes over their links; nothing in a cluster of one. 0, or
+ * the code to exit with. */
+int cluster_open(struct broker *broker);
+
+/* The metadata is open: tells it which peers are linked already. */
+void cluster_join(struct broker *broker);
+
+extern const struct meta_transport CLUSTER_META;
+extern const struct fetcher_transport CLUSTER_FETCH;
 
 /* The HTTP listener: /livez, /readyz, /metrics. */
 int admin_open(struct broker *broker);

@@ -75,12 +75,29 @@ static void tell_watches(struct partition *p)
     }
 }
 
+static void tell_followers(struct partition *p)
+{
+    list_each (it, &p->watches) {
+        struct partition_watch *watch = container_of(it, struct partition_watch, link);
+        if (watch->of_follower) {
+            watch->news(watch);
+        }
+    }
+}
+
 /* ---- the advance step --------------------------------------------------------------------------------*/
 
-/* The smallest durable end over the in-sync set. With one replica that is the leader's own. */
+/* A leader's is what its in-sync set has; a follower's what its leader says, as far as it is durable. */
 static int64_t committed_end(const struct partition *p)
 {
-    return log_durable_end(p->log);
+    switch (p->role) {
+    case PARTITION_LEADER:
+        return isr_committed_end(p);
+    case PARTITION_FOLLOWER:
+        return min_i64(p->followed.leader_high_watermark, log_durable_end(p->log));
+    default:
+        return p->high_watermark;
+    }
 }
 
 static void move_high_watermark(struct partition *p)
@@ -99,16 +116,28 @@ static void advance(struct loop_task *task)
     if (p->log == NULL) {
         return;
     }
+    if (p->appended) {
+        p->appended = false;
+        tell_followers(p);
+    }
     if (p->role == PARTITION_BECOMING && log_durable_end(p->log) >= p->epoch_start) {
         state_move(PARTITION_STATES, &p->role, PARTITION_LEADER, p);
         p->replicas->n_leaders++;
         tell_watches(p);
     }
+    move_high_watermark(p);
     if (p->role == PARTITION_LEADER) {
-        move_high_watermark(p);
         acknowledge(p, &p->durable_waits, log_durable_end(p->log));
         acknowledge(p, &p->committed_waits, p->high_watermark);
+    } else if (p->role == PARTITION_FOLLOWER) {
+        fetcher_durable_moved(p);
     }
+}
+
+void partition_appended(struct partition *p)
+{
+    p->appended = true;
+    loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
 }
 
 static void log_moved(void *arg)
@@ -130,6 +159,8 @@ struct partition *partition_new(struct replicas *replicas, struct topic_replicas
     list_init(&p->committed_waits);
     list_init(&p->durable_waits);
     list_init(&p->watches);
+    isr_init(&p->isr);
+    followed_init(&p->followed);
     loop_task_init(&p->advance, advance);
     state_start(PARTITION_STATES, &p->role, PARTITION_OFFLINE, p);
 
@@ -173,35 +204,58 @@ void partition_free(struct partition *p, bool deleted)
             store_delete(p->replicas->store, p->log);
         }
     }
+    fetcher_unfollow(p);
+    isr_release(&p->isr);
     loop_task_cancel(&p->advance);
     p->replicas->n_partitions--;
     free(p);
 }
 
+static void lead(struct partition *p, const struct image_partition *state, bool new_epoch)
+{
+    bool leads = p->role == PARTITION_LEADER || p->role == PARTITION_BECOMING;
+    if (new_epoch || !leads) {
+        fetcher_unfollow(p);
+        leave_role(p, PARTITION_BECOMING);
+        log_begin_epoch(p->log, state->leader_epoch);
+        p->epoch_start = log_end(p->log);
+    }
+    isr_follow(p, state, new_epoch || !leads);
+}
+
+static void follow(struct partition *p, const struct image_partition *state, bool new_epoch)
+{
+    bool follows = p->role == PARTITION_FOLLOWER;
+    isr_release(&p->isr);
+    if (state->leader < 0) {
+        fetcher_unfollow(p);
+        if (p->role != PARTITION_OFFLINE) {
+            leave_role(p, PARTITION_OFFLINE);
+        }
+    } else if (new_epoch || !follows) {
+        p->followed.leader_high_watermark = -1;
+        leave_role(p, PARTITION_FOLLOWER);
+        fetcher_follow(p);
+    }
+}
+
 void partition_follow(struct partition *p, const struct image_partition *state)
 {
-    bool leads = state->leader == p->replicas->node_id;
-    bool same_epoch = state->leader_epoch == p->leader_epoch;
+    bool new_epoch = state->leader_epoch != p->leader_epoch;
 
     p->leader = state->leader;
     p->leader_epoch = state->leader_epoch;
     p->partition_epoch = state->epoch;
-    p->n_isr = state->n_isr;
-    p->n_replicas = state->n_replicas;
+    p->recovering = state->recovery == IMAGE_RECOVERING;
     if (p->log == NULL) {
         return;
     }
-    if (leads && !(same_epoch && (p->role == PARTITION_LEADER || p->role == PARTITION_BECOMING))) {
-        leave_role(p, PARTITION_BECOMING);
-        log_begin_epoch(p->log, state->leader_epoch);
-        p->epoch_start = log_end(p->log);
-    } else if (!leads) {
-        enum partition_role role = state->leader < 0 ? PARTITION_OFFLINE : PARTITION_FOLLOWER;
-        if (p->role != role) {
-            leave_role(p, role);
-        }
+    if (state->leader == p->replicas->node_id) {
+        lead(p, state, new_epoch);
+    } else {
+        follow(p, state, new_epoch);
     }
-    if (!same_epoch) {
+    if (new_epoch) {
         fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
         tell_watches(p);
     }
@@ -213,6 +267,7 @@ void partition_fail(struct partition *p)
     if (p->role != PARTITION_OFFLINE) {
         leave_role(p, PARTITION_OFFLINE);
     }
+    fetcher_unfollow(p);
     fail_waits(p, KAFKA_KAFKA_STORAGE_ERROR);
     tell_watches(p);
 }
@@ -294,7 +349,7 @@ bool partition_produce(struct partition *p, struct produce *produce)
     if (error != KAFKA_NONE) {
         return refuse(produce, error, NULL);
     }
-    if (produce->acks < 0 && p->n_isr < topic_config_min_isr(config, p->n_replicas)) {
+    if (produce->acks < 0 && !isr_is_large_enough(p)) {
         return refuse(produce, KAFKA_NOT_ENOUGH_REPLICAS, NULL);
     }
     struct producer_verdict verdict = producers_decide(log_producers(p->log), produce->batch);
@@ -320,6 +375,7 @@ bool partition_produce(struct partition *p, struct produce *produce)
     produce->base_offset = append.base_offset;
     produce->last_offset = append.last_offset;
     produce->log_append_ms = append.log_append_ms;
+    partition_appended(p);
     return wait_or_answer(p, produce);
 }
 

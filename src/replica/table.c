@@ -1,7 +1,7 @@
 /* The table of replicas: topics by name and id, partitions by index, in step with the image. */
 #include <chronik/replica/table.h>
 
-#include <chronik/meta/image.h>
+#include <chronik/meta/meta.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -45,7 +45,7 @@ struct topic_replicas *replicas_topic_by_id(const struct replicas *r, const stru
 static void resolve_config(struct replicas *r, const struct image_topic *from,
                            struct topic_config *ret_config)
 {
-    struct config_layers layers = config_layers_of(r->image, r->node_id, r->file);
+    struct config_layers layers = config_layers_of(meta_image(r->meta), r->node_id, r->file);
     layers.topic = &from->configs;
     topic_config_resolve(&layers, ret_config);
     if (from->adopted) { /* its old settings are unknown: keep everything until somebody sets them */
@@ -134,7 +134,7 @@ void replicas_config_changed(struct replicas *r)
 {
     map_each (node, &r->by_id) {
         struct topic_replicas *topic = container_of(node, struct topic_replicas, by_id);
-        const struct image_topic *from = image_topic_by_id(r->image, &topic->id);
+        const struct image_topic *from = image_topic_by_id(meta_image(r->meta), &topic->id);
         if (from == NULL) {
             continue;
         }
@@ -150,6 +150,21 @@ void replicas_config_changed(struct replicas *r)
 
 /* ---- life ------------------------------------------------------------------------------------------*/
 
+static void send_proposals(struct loop_task *task)
+{
+    isr_send_proposals(container_of(task, struct replicas, send_proposals));
+}
+
+/* Half the time after which a follower lags. */
+static void check_lag(struct timer *timer)
+{
+    struct replicas *r = container_of(timer, struct replicas, lag);
+    struct config_layers config = config_layers_of(meta_image(r->meta), r->node_id, r->file);
+    uint64_t limit_ms = (uint64_t)config_number(&config, "replica.lag.time.max.ms");
+    isr_check_lag(r);
+    timer_set_in(timer, limit_ms * NS_PER_MS / 2);
+}
+
 void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int32_t node_id,
                    const struct image_configs *file)
 {
@@ -157,6 +172,10 @@ void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int
     loop_random(loop, &r->seed, sizeof r->seed);
     map_init(&r->by_name);
     map_init(&r->by_id);
+    list_init(&r->fetchers);
+    list_init(&r->proposals);
+    loop_task_init(&r->send_proposals, send_proposals);
+    timer_init(&r->lag, loop, check_lag);
 }
 
 void replicas_release(struct replicas *r)
@@ -166,6 +185,9 @@ void replicas_release(struct replicas *r)
     }
     map_release(&r->by_name);
     map_release(&r->by_id);
+    fetchers_release(r);
+    loop_task_cancel(&r->send_proposals);
+    timer_cancel(&r->lag);
 }
 
 /* A log in a known directory that the metadata does not place here was deleted or moved meanwhile. */
@@ -173,7 +195,7 @@ static void drop_if_foreign(struct log *log, void *arg)
 {
     struct replicas *r = arg;
     const struct image_partition *state =
-        image_partition(r->image, log_topic_id(log), log_partition(log));
+        image_partition(meta_image(r->meta), log_topic_id(log), log_partition(log));
     if (state != NULL && image_has(state->replicas, state->n_replicas, r->node_id)) {
         return;
     }
@@ -185,13 +207,19 @@ static void drop_if_foreign(struct log *log, void *arg)
     store_delete(r->store, log);
 }
 
-void replicas_start(struct replicas *r, struct store *store, const struct image *image)
+void replicas_start(struct replicas *r, struct store *store, struct meta *meta)
 {
+    const struct image *image = meta_image(meta);
+
     r->store = store;
-    r->image = image;
+    r->meta = meta;
+    r->started = true;
     store_each(store, drop_if_foreign, r);
     for (size_t i = 0; i < image_topic_count(image); i++) {
         replicas_topic_changed(r, image_topic_at(image, i));
+    }
+    if (r->transport != NULL) {
+        check_lag(&r->lag);
     }
 }
 

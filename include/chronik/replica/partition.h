@@ -12,6 +12,8 @@
 #define CHRONIK_REPLICA_PARTITION_H
 
 #include <chronik/io/loop.h>
+#include <chronik/replica/fetcher.h>
+#include <chronik/replica/isr.h>
 #include <chronik/storage/log.h>
 
 struct replicas;
@@ -35,7 +37,9 @@ struct partition {
     int32_t leader;          /* node id, -1: none */
     int32_t leader_epoch;
     int32_t partition_epoch; /* of the metadata this follows */
-    int32_t n_isr, n_replicas;
+    bool recovering;         /* after an unclean election (KIP-704): committed records may be cut */
+    struct isr isr;          /* of a leader */
+    struct followed followed; /* of a follower */
     int64_t epoch_start;     /* the log's end when this leader began (KIP-207) */
     int64_t high_watermark;
 
@@ -43,6 +47,7 @@ struct partition {
     struct list committed_waits; /* acks=all: until the high watermark passes; in offset order */
     struct list durable_waits;   /* acks=1: until the leader's own durable end passes */
     struct list watches;         /* struct partition_watch: fetches that want to hear of news */
+    bool appended;               /* since the last advance step */
 };
 
 /* Creates the replica; the log is found or made in the store. Role and epochs come with
@@ -63,6 +68,9 @@ void partition_fail(struct partition *p);
 /* May a client with that idea of the leader epoch (-1: none) read or write here? KAFKA_NONE,
  * NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320), KAFKA_STORAGE_ERROR. */
 enum kafka_error partition_check_leader(const struct partition *p, int32_t client_epoch);
+
+/* Records were appended: followers hear of it in this turn. */
+void partition_appended(struct partition *p);
 
 /* What a consumer may see ends here: the high watermark (the last stable offset once there are
  * transactions). */
@@ -102,6 +110,7 @@ void partition_produce_cancel(struct produce *produce);
 struct partition_watch {
     struct list link;
     struct partition *partition;
+    bool of_follower; /* hears of every append, too: what it may see ends at the log's end */
     void (*news)(struct partition_watch *watch);
 };
 

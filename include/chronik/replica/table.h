@@ -11,8 +11,8 @@
 #include <chronik/meta/config.h>
 #include <chronik/replica/partition.h>
 
-struct image;
 struct image_topic;
+struct meta;
 
 struct topic_replicas {
     struct map_node by_name, by_id;
@@ -31,11 +31,23 @@ struct replicas {
     struct store *store; /* NULL until it is open */
     struct diag *diag;
     int32_t node_id;
-    const struct image *image; /* NULL until the metadata is loaded */
+    struct meta *meta;   /* its image may be replaced: ask for it in each turn */
+    bool started;        /* store and metadata are there */
     const struct image_configs *file; /* settings of file, environment and command line */
     uint64_t seed;
     struct map by_name, by_id;
     uint64_t n_partitions, n_leaders;
+
+    /* Replication; all of it empty in a cluster of one. */
+    const struct fetcher_transport *transport; /* NULL: no other nodes */
+    void *transport_arg;
+    struct list fetchers;             /* streams to leaders */
+    int32_t fetch_max_bytes;          /* replica.fetch.max.bytes */
+    uint64_t catch_up_bytes_per_s;    /* 0: no limit */
+    struct list proposals;            /* struct isr: want another in-sync set */
+    struct loop_task send_proposals;
+    struct timer lag;                 /* looks for followers that lag */
+    uint64_t isr_shrinks, isr_expands;
 };
 
 void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int32_t node_id,
@@ -44,7 +56,7 @@ void replicas_release(struct replicas *r);
 
 /* The store is open and the metadata is loaded: takes over every topic, removes logs that the
  * metadata gives to somebody else. Changes are followed from here on. */
-void replicas_start(struct replicas *r, struct store *store, const struct image *image);
+void replicas_start(struct replicas *r, struct store *store, struct meta *meta);
 
 /* Applied changes of the metadata; `topic` as it is after the change. */
 void replicas_topic_changed(struct replicas *r, const struct image_topic *topic);

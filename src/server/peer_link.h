@@ -1,0 +1,108 @@
+/* One link to another node (private to the server layer): handshake and frames.
+ *
+ *   dialler                              acceptor
+ *   hello (who, whom, channel, nonce) ─>
+ *                                     <─ hello answer (nonce, proof)
+ *   proof                             ─>
+ *                                     <─ proof answer: open, or refused and why
+ *   frames                           <─> frames
+ *
+ * A proof is HMAC(secret, side ‖ the hello ‖ the acceptor's nonce): both know the secret, both are
+ * the nodes they say, in this exchange. */
+#ifndef CHRONIK_SERVER_PEER_LINK_H
+#define CHRONIK_SERVER_PEER_LINK_H
+
+#include <chronik/io/crypto.h>
+#include <chronik/io/timer.h>
+#include <chronik/server/peers.h>
+
+enum link_state {
+    LINK_DIALLING,   /* connecting */
+    LINK_GREETING,   /* dialler: the hello is sent; acceptor: waits for it */
+    LINK_PROVING,    /* dialler: the proof is sent; acceptor: waits for it */
+    LINK_OPEN,
+};
+
+/* Why a link is refused; travels in answers. */
+enum peer_refusal {
+    PEER_ACCEPTED,
+    PEER_WRONG_SECRET,
+    PEER_WRONG_CLUSTER,
+    PEER_WRONG_NODE,    /* of the one dialled */
+    PEER_UNKNOWN_NODE,  /* of the dialler */
+    PEER_WRONG_VERSION,
+    PEER_STALE,         /* a newer life or link of that node is known */
+};
+
+enum {
+    PEER_PROTOCOL = 1,           /* rises when nodes of different versions cannot talk any more */
+    PEER_NONCE = 32,             /* bytes */
+    PEER_GREETING_MAX = 4096,    /* of a frame before the link is open */
+    PEER_FRAME_MAX = 256 << 20,  /* after that; bounds what a broken peer can make us hold */
+    PEER_GREETING_S = 5,         /* the handshake must be over by then */
+};
+
+struct peer_link {
+    struct list link; /* in peers->links */
+    struct peers *peers;
+    struct stream *stream;
+    unsigned state;
+    bool dialled, closing;
+    int32_t peer; /* -1: not known yet */
+    enum peer_channel channel;
+    struct uuid incarnation; /* of the peer; of an accepted link */
+    int64_t connection;      /* the dialler's count */
+    uint64_t number;
+    void *owner;
+
+    struct blob *frame; /* the frame that is arriving */
+    uint32_t have;      /* bytes of it */
+    uint8_t prefix[4];
+    uint8_t prefix_have;
+
+    struct timer timer; /* the handshake's end */
+    struct buf hello;   /* the hello as sent or received, until the link is open */
+    uint8_t nonce[PEER_NONCE]; /* the acceptor's */
+};
+
+/* Begins to dial; or takes over an accepted stream. */
+struct peer_link *link_dial(struct peers *peers, const struct peer_address *address,
+                            enum peer_channel channel);
+void link_accept(struct peers *peers, struct stream *stream);
+
+/* ---- of the peers, for the link -------------------------------------------------------------------*/
+
+struct peers {
+    struct loop *loop;
+    struct diag *diag;
+    struct peers_config config; /* strings and addresses are copies */
+    const struct peers_handler *handler;
+    void *arg;
+    struct listener *listener;
+    struct list links;
+    struct dial *dials;  /* n_peers × PEER_CHANNELS */
+    uint64_t n_links;    /* numbers given out */
+    int64_t n_connections;
+    struct diag_limit refused_limit;
+    uint64_t opened_total, refused_total;
+    bool closing;
+    struct loop_task closed_task;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* The address of a peer, or NULL: not a node of this cluster. */
+const struct peer_address *peers_address(const struct peers *peers, int32_t node_id);
+
+/* The handshake is done; false: a newer link of this peer and channel is there already. An older one is
+ * closed. */
+bool peers_opened(struct peers *peers, struct peer_link *link);
+
+/* The link is gone, for whatever reason; `error` as of the stream. */
+void peers_closed(struct peers *peers, struct peer_link *link, int error);
+
+/* One clear, rate-limited line about a link that was refused, by us or by the peer. */
+void peers_say_refused(struct peers *peers, const struct peer_link *link, bool by_us,
+                       const char *why);
+
+#endif
