@@ -95,6 +95,10 @@ void chain_put(struct chain *chain, const void *data, size_t len)
 
 void chain_append(struct chain *to, struct chain *from)
 {
+    if (from->n == 0) {
+        chain_release(from);
+        return;
+    }
     if (to->n == 0) {
         chain_release(to);
         *to = *from;
