@@ -188,17 +188,24 @@ static void look_at_dirty(struct fetch *fetch)
     }
 }
 
+static bool is_enough(const struct fetch *fetch)
+{
+    return fetch->bytes >= fetch->min_bytes || fetch->any_error || fetch->expired ||
+           (fetch->full && fetch->bytes > 0);
+}
+
+/* Everything that is there is looked at once, and again whenever that was not enough. */
 static void look(struct loop_task *task)
 {
     struct fetch *fetch = container_of(task, struct fetch, look);
-    if (!fetch->full && (!fetch->expired || fetch->bytes == 0)) {
+    if (!fetch->looked || (fetch->reading == 0 && !is_enough(fetch))) {
+        fetch->looked = true;
         look_at_dirty(fetch);
     }
     if (fetch->reading > 0) {
         return;
     }
-    if (fetch->bytes >= fetch->min_bytes || fetch->any_error || fetch->expired ||
-        (fetch->full && fetch->bytes > 0)) {
+    if (is_enough(fetch)) {
         end(fetch);
     } else if (!timer_is_set(&fetch->timer)) {
         timer_set_in(&fetch->timer, fetch->wait_ns);
@@ -225,7 +232,7 @@ void fetch_start(struct fetch *fetch)
     list_init(&fetch->replies);
     fetch->reading = 0;
     fetch->bytes = fetch->asked = 0;
-    fetch->any_error = fetch->full = false;
+    fetch->looked = fetch->any_error = fetch->full = false;
     fetch->expired = fetch->wait_ns == 0;
     timer_init(&fetch->timer, fetch->replicas->loop, time_is_up);
     loop_task_init(&fetch->look, look);

@@ -23,7 +23,7 @@ struct fetch {
     unsigned reading;       /* reads under way */
     uint64_t bytes;         /* collected */
     uint64_t asked;         /* bytes that reads under way may bring */
-    bool any_error, expired;
+    bool looked, any_error, expired;
     bool full; /* a read brought nothing: what comes next does not fit any more */
 };
 
