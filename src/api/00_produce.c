@@ -35,9 +35,12 @@ struct part {
 struct produce_state {
     struct request *request;
     struct part *parts;
-    size_t n_parts, n_waiting;
+    size_t n_parts, next; /* parts below `next` are appended, or have their error */
+    size_t n_waiting;     /* parts that are appended and not safe yet */
+    bool failed;          /* a part had an error */
     struct timer timer;
-    struct job job; /* validates the large parts */
+    struct job job;       /* validates the large parts */
+    struct list no_room;  /* in api->no_room */
 };
 
 static const struct produce_request *body(const struct produce_state *state)
@@ -196,9 +199,11 @@ static void fill_leader(struct produce_state *state, struct part *part)
     }
 }
 
-static void fill_reply(struct produce_state *state, struct part *part)
+/* The part has its result. Called once, while topic and partition are there. */
+static void settle(struct produce_state *state, struct part *part)
 {
     struct produce_response_partition *reply = part->reply;
+    state->failed = state->failed || part->error != KAFKA_NONE;
     reply->error = (int16_t)part->error;
     reply->base_offset = reply->log_append_time_ms = reply->log_start_offset = -1;
     if (part->error == KAFKA_NONE) {
@@ -222,28 +227,16 @@ static void fill_reply(struct produce_state *state, struct part *part)
 static void answer(struct produce_state *state)
 {
     struct request *request = state->request;
-    bool silent = body(state)->acks == 0, failed = false;
+    bool silent = body(state)->acks == 0;
 
     timer_cancel(&state->timer);
     for (size_t i = 0; i < state->n_parts; i++) {
-        struct part *part = &state->parts[i];
-        if (part->waits) {
-            partition_produce_cancel(&part->produce);
-            part->error = KAFKA_REQUEST_TIMED_OUT;
-        }
-        failed = failed || part->error != KAFKA_NONE;
-        if (!silent) {
-            fill_reply(state, part);
-        }
-        buf_release(&part->rebuilt);
+        buf_release(&state->parts[i].rebuilt);
     }
     /* With acks=0 a closed connection is the only way to tell that something went wrong. */
-    request_finish(request, !silent ? REQUEST_REPLY : failed ? REQUEST_CLOSE : REQUEST_SILENT);
-}
-
-static void time_is_up(struct timer *timer)
-{
-    answer(container_of(timer, struct produce_state, timer));
+    request_finish(request, !silent         ? REQUEST_REPLY
+                            : state->failed ? REQUEST_CLOSE
+                                            : REQUEST_SILENT);
 }
 
 /* ---- appending ---------------------------------------------------------------------------------------*/
@@ -255,42 +248,130 @@ static void part_done(struct produce *produce)
     part->error = produce->error;
     part->message = produce->message;
     part->waits = false;
-    if (--state->n_waiting == 0) {
+    settle(state, part);
+    if (--state->n_waiting == 0 && state->next == state->n_parts) {
         answer(state);
     }
 }
 
-static void append(struct produce_state *state, struct part *part)
+/* False: the log has no room now. */
+static bool append(struct produce_state *state, struct part *part)
 {
     part->produce.batch = &part->batch;
     part->produce.acks = body(state)->acks;
     part->produce.done = part_done;
-    part->topic->produce_requests++;
-    if (!partition_produce(part->partition, &part->produce)) {
+    switch (partition_produce(part->partition, &part->produce)) {
+    case PRODUCE_NO_ROOM:
+        return false;
+    case PRODUCE_WAITS:
         part->waits = true;
         state->n_waiting++;
-    } else {
+        break;
+    case PRODUCE_DONE:
         part->error = part->produce.error;
         part->message = part->produce.message;
+        break;
     }
+    part->topic->produce_requests++;
     if (part->waits || part->error == KAFKA_NONE) {
         part->topic->bytes_in += part->batch.raw.len;
         part->topic->records_in += (uint64_t)part->batch.count;
     }
+    return true;
 }
 
-static void append_all(struct produce_state *state)
+/* Appends from the part on that comes next. False: it has to wait for room. */
+static bool append_rest(struct produce_state *state)
 {
-    for (size_t i = 0; i < state->n_parts; i++) {
-        if (state->parts[i].error == KAFKA_NONE) {
-            append(state, &state->parts[i]);
+    for (; state->next < state->n_parts; state->next++) {
+        struct part *part = &state->parts[state->next];
+        if (part->error == KAFKA_NONE && !append(state, part)) {
+            return false;
+        }
+        if (!part->waits) {
+            settle(state, part);
         }
     }
     if (state->n_waiting == 0) {
         answer(state);
-    } else {
-        timer_set_at(&state->timer, api_deadline(state->request->api, body(state)->timeout_ms));
     }
+    return true;
+}
+
+/* Later requests stand in line behind those that wait: on the connection, and for the room. */
+static void append_all(struct produce_state *state)
+{
+    struct api *api = state->request->api;
+    timer_set_at(&state->timer, api_deadline(api, body(state)->timeout_ms));
+    if (!list_empty(&api->no_room) || !append_rest(state)) {
+        request_hold(state->request, true);
+        list_push_back(&api->no_room, &state->no_room);
+    }
+}
+
+/* Topics and partitions may have gone while the request waited. */
+static void look_again(struct produce_state *state)
+{
+    const struct produce_request *request = body(state);
+    struct replicas *r = state->request->api->replicas;
+    size_t i = 0;
+    for (int32_t t = 0; t < request->n_topics; t++) {
+        const struct produce_request_topic *asked = &request->topics[t];
+        struct topic_replicas *topic = asked->name.data != NULL && asked->name.len > 0
+                                           ? replicas_topic(r, asked->name)
+                                           : replicas_topic_by_id(r, &asked->topic_id);
+        for (int32_t p = 0; p < asked->n_partitions; p++, i++) {
+            struct part *part = &state->parts[i];
+            if (i < state->next) {
+                continue;
+            }
+            part->topic = topic;
+            if (part->error == KAFKA_NONE) {
+                part->error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+                part->partition =
+                    topic ? api_partition(topic, part->reply->partition_index, &part->error)
+                          : NULL;
+            }
+        }
+    }
+}
+
+void produce_has_room(struct api *api)
+{
+    struct list *first;
+    while ((first = list_first(&api->no_room)) != NULL) {
+        struct produce_state *state = container_of(first, struct produce_state, no_room);
+        struct request *request = state->request;
+        look_again(state);
+        list_remove(&state->no_room);
+        request_hold(request, false);
+        if (!append_rest(state)) {
+            request_hold(request, true);
+            list_push_front(&api->no_room, &state->no_room);
+            return;
+        }
+    }
+}
+
+static void time_is_up(struct timer *timer)
+{
+    struct produce_state *state = container_of(timer, struct produce_state, timer);
+    if (!list_empty(&state->no_room)) {
+        look_again(state);
+        list_remove(&state->no_room);
+        request_hold(state->request, false);
+    }
+    for (size_t i = 0; i < state->n_parts; i++) {
+        struct part *part = &state->parts[i];
+        if (part->waits) {
+            partition_produce_cancel(&part->produce);
+        }
+        if (part->waits || i >= state->next) {
+            part->error = part->error != KAFKA_NONE ? part->error : KAFKA_REQUEST_TIMED_OUT;
+            settle(state, part);
+        }
+    }
+    answer(state);
 }
 
 static void run_job(struct job *job)
@@ -306,28 +387,10 @@ static void run_job(struct job *job)
     codec_scratch_release(&scratch);
 }
 
-/* The topic may have gone meanwhile: look again. */
 static void job_done(struct job *job)
 {
     struct produce_state *state = container_of(job, struct produce_state, job);
-    const struct produce_request *request = body(state);
-    size_t next = 0;
-    for (int32_t t = 0; t < request->n_topics; t++) {
-        for (int32_t p = 0; p < request->topics[t].n_partitions; p++) {
-            struct part *part = &state->parts[next++];
-            struct replicas *r = state->request->api->replicas;
-            part->topic = request->topics[t].name.data != NULL
-                              ? replicas_topic(r, request->topics[t].name)
-                              : replicas_topic_by_id(r, &request->topics[t].topic_id);
-            if (part->error == KAFKA_NONE) {
-                part->error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-                part->partition =
-                    part->topic ? api_partition(part->topic, part->reply->partition_index,
-                                                &part->error)
-                                : NULL;
-            }
-        }
-    }
+    look_again(state);
     request_hold(state->request, false);
     append_all(state);
 }
@@ -382,6 +445,7 @@ static void refuse_all(struct produce_state *state, enum kafka_error error)
 {
     for (size_t i = 0; i < state->n_parts; i++) {
         state->parts[i].error = error;
+        settle(state, &state->parts[i]);
     }
     answer(state);
 }
@@ -396,6 +460,7 @@ void handle_produce(struct request *request)
     state->n_parts = count_parts(in);
     state->parts = request_alloc(request, state->n_parts, sizeof *state->parts);
     request->state = state;
+    list_init(&state->no_room);
     timer_init(&state->timer, request->api->loop, time_is_up);
     open_parts(state, request->header.api_version >= 13);
     if (in->acks < -1 || in->acks > 1) {

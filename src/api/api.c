@@ -94,6 +94,7 @@ void api_init(struct api *api, struct loop *loop, struct diag *diag,
     *api = (struct api){ .loop = loop, .diag = diag, .node_id = -1, .file = file };
     memcpy(api->start_levels, diag->level, sizeof api->start_levels);
     list_init(&api->waiting);
+    list_init(&api->no_room);
     producer_ids_init(&api->producer_ids, loop);
     timer_init(&api->patience, loop, lose_patience);
 }

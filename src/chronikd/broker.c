@@ -482,7 +482,9 @@ static void store_broke(void *arg, int error, const char *message)
 
 static void store_has_room(void *arg)
 {
-    (void)arg; /* producers try again by themselves */
+    struct broker *broker = arg;
+    produce_has_room(&broker->api);
+    fetchers_resume(&broker->replicas);
 }
 
 static const struct store_events STORE_EVENTS = {

@@ -298,11 +298,12 @@ bool partition_offsets_settled(const struct partition *p)
 
 /* ---- producing -----------------------------------------------------------------------------------------*/
 
-static bool refuse(struct produce *produce, enum kafka_error error, const char *message)
+static enum produce_outcome refuse(struct produce *produce, enum kafka_error error,
+                                   const char *message)
 {
     produce->error = error;
     produce->message = message;
-    return true;
+    return PRODUCE_DONE;
 }
 
 /* Parks in offset order. Only a duplicate can belong before others that already wait. */
@@ -316,29 +317,19 @@ static void park(struct list *waits, struct produce *produce)
     list_insert_after(at, &produce->link);
 }
 
-static bool wait_or_answer(struct partition *p, struct produce *produce)
+static enum produce_outcome wait_or_answer(struct partition *p, struct produce *produce)
 {
     bool all = produce->acks < 0;
     int64_t end = all ? p->high_watermark : log_durable_end(p->log);
     produce->error = KAFKA_NONE;
     if (produce->acks == 0 || produce->last_offset < end) {
-        return true;
+        return PRODUCE_DONE;
     }
     park(all ? &p->committed_waits : &p->durable_waits, produce);
-    return false;
+    return PRODUCE_WAITS;
 }
 
-static enum kafka_error append_error(int error)
-{
-    switch (error) {
-    case -EAGAIN: /* the tail or the journal is full: the client tries again */
-        return KAFKA_REQUEST_TIMED_OUT;
-    default: /* disk full, or directory offline */
-        return KAFKA_KAFKA_STORAGE_ERROR;
-    }
-}
-
-bool partition_produce(struct partition *p, struct produce *produce)
+enum produce_outcome partition_produce(struct partition *p, struct produce *produce)
 {
     const struct topic_config *config = &p->topic->config;
 
@@ -369,8 +360,12 @@ bool partition_produce(struct partition *p, struct produce *produce)
         .log_append_ms = config->log_append_time ? loop_wall_ms(p->replicas->loop) : -1,
     };
     int result = log_append(p->log, &append);
+    if (result == -EAGAIN) {
+        return PRODUCE_NO_ROOM;
+    }
     if (result != 0) {
-        return refuse(produce, append_error(result), result == -ENOSPC ? "the disk is full" : NULL);
+        return refuse(produce, KAFKA_KAFKA_STORAGE_ERROR,
+                      result == -ENOSPC ? "the disk is full" : NULL);
     }
     produce->base_offset = append.base_offset;
     produce->last_offset = append.last_offset;

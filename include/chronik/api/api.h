@@ -29,6 +29,7 @@ struct api {
     struct producer_ids producer_ids;
     bool ready;
     struct list waiting; /* struct request, until the broker is ready */
+    struct list no_room; /* Produce requests that wait until the logs have room, first come first */
     struct timer patience;
     struct codec_scratch scratch; /* of whoever opens a batch on the loop */
     struct metric_histogram latency[API_KEYS]; /* by key, of requests that are answered */
@@ -40,6 +41,9 @@ void api_release(struct api *api);
 
 /* The broker can serve: the waiting requests begin. `meta`, `store` and `replicas` are set. */
 void api_start(struct api *api);
+
+/* The store has room again. */
+void produce_has_room(struct api *api);
 
 /* Hands a request to its handler, now or when the broker is ready. */
 void api_handle(struct request *request);

@@ -96,9 +96,13 @@ struct produce {
     int64_t log_start;         /* out */
 };
 
-/* Appends. True: `error` and offsets are final now, `done` will not be called (refused, or acks=0).
- * False: it waits for durability or the in-sync set. */
-bool partition_produce(struct partition *p, struct produce *produce);
+enum produce_outcome {
+    PRODUCE_DONE,    /* `error` and offsets are final, `done` will not be called (refused, or acks=0) */
+    PRODUCE_WAITS,   /* for durability, or for the in-sync set: `done` follows */
+    PRODUCE_NO_ROOM, /* nothing was appended: come again when the store has room */
+};
+
+enum produce_outcome partition_produce(struct partition *p, struct produce *produce);
 
 /* Takes a produce that waits out of the list: its request timed out. */
 void partition_produce_cancel(struct produce *produce);
