@@ -13,6 +13,9 @@
 #include <chronik/wire/api.h>
 #include <errno.h>
 
+/* Clients give a time-out for replicas that lag; the own disk gets this long in any case. */
+enum { DISK_MS = 1000 };
+
 /* One partition of the request. */
 struct move {
     struct moves *all;
@@ -180,6 +183,7 @@ static void start_all(struct moves *all)
 void handle_delete_records(struct request *request)
 {
     const struct delete_records_request *in = request->body;
+    int32_t timeout_ms = in->timeout_ms < DISK_MS ? DISK_MS : in->timeout_ms;
     size_t n = 0;
 
     for (int32_t t = 0; t < in->n_topics; t++) {
@@ -190,7 +194,7 @@ void handle_delete_records(struct request *request)
     all->n = n;
     all->n_waiting = 1; /* this function's own share */
     timer_init(&all->timer, request->api->loop, time_is_up);
-    timer_set_at(&all->timer, api_deadline(request->api, in->timeout_ms));
+    timer_set_at(&all->timer, api_deadline(request->api, timeout_ms));
     start_all(all);
     settle(all);
 }

@@ -267,6 +267,22 @@ static void many_partitions_are_answered_each_by_itself(void **state)
     client_close(&client);
 }
 
+static void a_time_out_of_0_leaves_the_disk_its_time(void **state)
+{
+    struct client client;
+    struct delete_records_request_partition p = { .offset = 2 };
+    struct delete_records_request_topic t = { .name = text_of("hasty"), .partitions = &p,
+                                              .n_partitions = 1 };
+    struct delete_records_request in = { .topics = &t, .n_topics = 1, .timeout_ms = 0 };
+    client_open(&client, *state);
+    make_topic(&client, "hasty", 1, NULL);
+    produce_some(&client, "hasty", 0, 3);
+    struct delete_records_response *out = CALL(&client, delete_records, 1, &in);
+    assert_error(out->topics[0].partitions[0].error, KAFKA_NONE);
+    assert_int_equal(out->topics[0].partitions[0].low_watermark, 2);
+    client_close(&client);
+}
+
 static void an_answered_log_start_survives_kill_9(void **state)
 {
     struct daemon daemon;
@@ -301,6 +317,7 @@ int main(void)
         cmocka_unit_test(offsets_that_are_not_in_the_log_are_out_of_range),
         cmocka_unit_test(topics_that_are_only_compacted_keep_their_records),
         cmocka_unit_test(many_partitions_are_answered_each_by_itself),
+        cmocka_unit_test(a_time_out_of_0_leaves_the_disk_its_time),
         cmocka_unit_test(an_answered_log_start_survives_kill_9),
     };
     return cmocka_run_group_tests(tests, start_daemon, stop_daemon);
