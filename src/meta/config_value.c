@@ -173,7 +173,8 @@ bool config_list_has(struct text list, const char *word)
     return false;
 }
 
-/* A word that comes twice counts once, as in Kafka. */
+/* A word that comes twice counts once, as in Kafka. A list that is too long already is not read to
+ * its end: each word is compared with those before it. */
 static bool parse_list(const struct config_def *def, struct text value, struct buf *out)
 {
     size_t start = out->len;
@@ -181,7 +182,7 @@ static bool parse_list(const struct config_def *def, struct text value, struct b
     if (value.len == 0) {
         return true;
     }
-    while (rest.data != NULL) {
+    while (rest.data != NULL && out->len - start <= CONFIG_VALUE_MAX) {
         struct text word = text_trim(text_cut(&rest, ','));
         if (word.len == 0 || !word_allowed(def, word)) {
             return false;
