@@ -1,9 +1,10 @@
 /* Produce (key 0): checks record batches, appends them, answers when they are safe.
  *
- * First every partition's batch is validated: inline, or in a job when it has to be opened and is large
- * (later requests of the connection are held meanwhile: batches are appended in the order in which they
- * arrived). Then all are appended; each part waits for its durable end (acks=1) or the high watermark
- * (acks=all). The answer goes when no part waits any more, or the time-out has passed.
+ * First every partition's batch is validated: inline, or in a job when it has to be opened and is
+ * large (later requests of the connection are held meanwhile: batches are appended in the order in
+ * which they arrived). Then all are appended; each part waits for its durable end (acks=1) or the
+ * high watermark (acks=all). The answer goes when no part waits any more, or the time-out has
+ * passed.
  *
  * Versions 0 to 2 are advertised, since old librdkafka reads its codecs from that, and close the
  * connection, as with Apache Kafka 4. */
@@ -48,7 +49,7 @@ static const struct produce_request *body(const struct produce_state *state)
     return state->request->body;
 }
 
-/* ---- validation ------------------------------------------------------------------------------------*/
+/* ---- validation -------------------------------------------------------------------------------*/
 
 static struct batch_rules rules_of(const struct topic_config *config, int64_t now_ms)
 {
@@ -139,7 +140,7 @@ static void validate(struct part *part, struct codec_scratch *scratch)
     }
 }
 
-/* ---- the answer --------------------------------------------------------------------------------------*/
+/* ---- the answer -------------------------------------------------------------------------------*/
 
 static void fill_record_errors(struct produce_state *state, struct part *part)
 {
@@ -163,7 +164,8 @@ static void fill_record_errors(struct produce_state *state, struct part *part)
 static void add_node(struct produce_state *state, int32_t node_id)
 {
     struct produce_response *reply = state->request->reply;
-    const struct image_broker *broker = image_broker(meta_image(state->request->api->meta), node_id);
+    const struct image *image = meta_image(state->request->api->meta);
+    const struct image_broker *broker = image_broker(image, node_id);
     const struct image_endpoint *at =
         broker ? api_endpoint(broker, state->request->listener) : NULL;
     if (at == NULL) {
@@ -239,7 +241,7 @@ static void answer(struct produce_state *state)
                                             : REQUEST_SILENT);
 }
 
-/* ---- appending ---------------------------------------------------------------------------------------*/
+/* ---- appending --------------------------------------------------------------------------------*/
 
 static void part_done(struct produce *produce)
 {
@@ -395,7 +397,7 @@ static void job_done(struct job *job)
     append_all(state);
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------*/
+/* ---- the request ------------------------------------------------------------------------------*/
 
 static size_t count_parts(const struct produce_request *request)
 {

@@ -1,12 +1,12 @@
-/* Fetch (key 1): reads record batches, waits for more where there are too few, remembers what a client
- * fetches (KIP-227).
+/* Fetch (key 1): reads record batches, waits for more where there are too few, remembers what a
+ * client fetches (KIP-227).
  *
- * The request is turned into changes of a session (its own, or one from the cache); the session's fetch
- * runs (replica/fetch.h); the entries that it has something for become the reply. Record bytes go from
- * the log's memory, or from a chunk read from disk, to the socket without a copy.
+ * The request is turned into changes of a session (its own, or one from the cache); the session's
+ * fetch runs (replica/fetch.h); the entries that it has something for become the reply. Record
+ * bytes go from the log's memory, or from a chunk read from disk, to the socket without a copy.
  *
- * Version notes: topics by id from 13 on; diverging epochs from 12 on; the leader's address in errors
- * from 16 on (KIP-951). */
+ * Version notes: topics by id from 13 on; diverging epochs from 12 on; the leader's address in
+ * errors from 16 on (KIP-951). */
 #include "handlers.h"
 
 #include <chronik/wire/api.h>
@@ -28,7 +28,7 @@ static bool by_id(const struct request *request)
     return request->header.api_version >= 13;
 }
 
-/* ---- the session -----------------------------------------------------------------------------------*/
+/* ---- the session ------------------------------------------------------------------------------*/
 
 static void update_entry(struct api *api, struct fetch_session *session,
                          const struct fetch_request_topic *topic,
@@ -106,7 +106,7 @@ static struct fetch_session *continued_session(struct request *request, enum kaf
     return session;
 }
 
-/* ---- the reply -----------------------------------------------------------------------------------------*/
+/* ---- the reply --------------------------------------------------------------------------------*/
 
 static void add_node(struct request *request, int32_t node_id)
 {
@@ -251,7 +251,7 @@ static void write_reply(struct fetch_state *state)
     }
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------*/
+/* ---- the request ------------------------------------------------------------------------------*/
 
 static void fetch_done(struct fetch *fetch)
 {
@@ -282,7 +282,8 @@ void handle_fetch(struct request *request)
     bool full = in->session_epoch == EPOCH_INITIAL || in->session_epoch == EPOCH_FINAL;
 
     if (in->replica_id >= 0 || in->replica_state.replica_id >= 0) {
-        /* Followers use the listener between brokers; here the field changes nothing that matters. */
+        /* Followers use the listener between brokers; here the field changes nothing that
+         * matters. */
         error = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
     }
     struct fetch_session *session = error != KAFKA_NONE ? NULL

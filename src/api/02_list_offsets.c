@@ -10,7 +10,8 @@
  *     -5 latest tiered     v9+  without tiered storage: none (offset -1)
  *     -6 earliest pending  v11+ without tiered storage: none (offset -1)
  *
- * The leader epoch in the answer is that of the record found, and the leader's own for the latest. */
+ * The leader epoch in the answer is that of the record found, and the leader's own for the
+ * latest. */
 #include "handlers.h"
 
 #include <chronik/wire/api.h>
@@ -44,7 +45,8 @@ static void found(struct log_find *find, int error)
     struct search *search = container_of(find, struct search, find);
     struct list_offsets_response_partition *out = search->out;
     if (error != 0) {
-        out->error = error == -ENOENT ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_KAFKA_STORAGE_ERROR;
+        out->error = error == -ENOENT ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                      : KAFKA_KAFKA_STORAGE_ERROR;
     } else if (find->offset >= 0) {
         out->offset = find->offset;
         out->timestamp = find->found_timestamp;

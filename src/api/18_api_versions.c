@@ -1,11 +1,12 @@
 /* ApiVersions (key 18): which APIs, in which versions, and which features there are.
  *
- * The first request of almost every client, answered before the broker is ready. A version that we do not
- * know comes here without a body and is answered in version 0 (KIP-511), whose header and body every
- * client can read.
+ * The first request of almost every client, answered before the broker is ready. A version that we
+ * do not know comes here without a body and is answered in version 0 (KIP-511), whose header and
+ * body every client can read.
  *
  * Version notes: features from 3 on; below 4, supported features whose minimum is 0 are left out
- * (KAFKA-17011); from 5 on a client may say which cluster and node it means to talk to (KIP-1242). */
+ * (KAFKA-17011); from 5 on a client may say which cluster and node it means to talk to
+ * (KIP-1242). */
 #include "handlers.h"
 
 #include <chronik/meta/features.h>

@@ -1,8 +1,8 @@
 /* InitProducerId (key 22): a producer id for an idempotent producer.
  *
- * Each call gives a new id with epoch 0, whatever id the client had before: an idempotent producer bumps
- * its epoch by itself (KIP-360). Transactional ids belong to a coordinator, which this broker is not:
- * COORDINATOR_NOT_AVAILABLE, which clients try again. */
+ * Each call gives a new id with epoch 0, whatever id the client had before: an idempotent producer
+ * bumps its epoch by itself (KIP-360). Transactional ids belong to a coordinator, which this broker
+ * is not: COORDINATOR_NOT_AVAILABLE, which clients try again. */
 #include "handlers.h"
 
 #include <chronik/wire/api.h>

@@ -1,5 +1,5 @@
-/* OffsetForLeaderEpoch (key 23): where an epoch ends, so that a client can find out whether and where its
- * position left the log (KIP-101, KIP-320). */
+/* OffsetForLeaderEpoch (key 23): where an epoch ends, so that a client can find out whether and
+ * where its position left the log (KIP-101, KIP-320). */
 #include "handlers.h"
 
 #include <chronik/wire/api.h>

@@ -5,7 +5,7 @@
 
 enum { PATIENCE_S = 30 }; /* a request that has waited this long for readiness is given up */
 
-/* ---- dispatch ------------------------------------------------------------------------------------*/
+/* ---- dispatch ---------------------------------------------------------------------------------*/
 
 static void waiting_cancel(struct request *request)
 {
@@ -42,7 +42,8 @@ void api_handle(struct request *request)
     }
 }
 
-/* The protocol has no "not yet": a closed connection makes every client try again, here or elsewhere. */
+/* The protocol has no "not yet": a closed connection makes every client try again, here or
+ * elsewhere. */
 static void lose_patience(struct timer *timer)
 {
     struct api *api = container_of(timer, struct api, patience);
@@ -86,7 +87,7 @@ const struct api_entry *api_find(int16_t key)
     return NULL;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life -------------------------------------------------------------------------------------*/
 
 void api_init(struct api *api, struct loop *loop, struct diag *diag,
               const struct image_configs *file)
@@ -111,7 +112,7 @@ void api_release(struct api *api)
     codec_scratch_release(&api->scratch);
 }
 
-/* ---- shared by handlers -----------------------------------------------------------------------------*/
+/* ---- shared by handlers -----------------------------------------------------------------------*/
 
 struct config_layers api_config(const struct api *api)
 {
@@ -183,7 +184,7 @@ uint64_t api_deadline(const struct api *api, int32_t timeout_ms)
     return loop_now_ns(api->loop) + (uint64_t)ms * NS_PER_MS;
 }
 
-/* ---- metrics -------------------------------------------------------------------------------------------*/
+/* ---- metrics ----------------------------------------------------------------------------------*/
 
 /* Request times under the name that jmx_exporter gives Kafka's. */
 static void collect_latency(struct buf *out, void *arg)

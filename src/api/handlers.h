@@ -1,5 +1,5 @@
-/* The handlers, one for each row of table.c (private to the api layer). Each is in its own file, named
- * by its key, whose head says how the API behaves and what its versions change. */
+/* The handlers, one for each row of table.c (private to the api layer). Each is in its own file,
+ * named by its key, whose head says how the API behaves and what its versions change. */
 #ifndef CHRONIK_API_HANDLERS_H
 #define CHRONIK_API_HANDLERS_H
 

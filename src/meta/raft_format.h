@@ -9,7 +9,7 @@
  *   56 body CRC  uint32   CRC-32C of the body behind the head
  *   60 head CRC  uint32   CRC-32C of the 60 bytes before; it has this place in every version
  *
- *   vote       6 zero uint16, 8 node id, 16 directory (uuid), 32 sequence, 40 term, 48 vote  
+ *   vote       6 zero uint16, 8 node id, 16 directory (uuid), 32 sequence, 40 term, 48 vote
  *   uint64 segment    6 restart uint16, 8 salt, 16 directory, 32 first sequence, 40 first index,
  *              48 capacity   uint64
  *   group      6 zero uint16, 8 salt, 16 sequence, 24 first index, 32 entries uint32,

@@ -77,7 +77,8 @@ static void chains_join_small_pieces_and_share_large_ones(void **state)
     blob_unref(blob);
 }
 
-/* Written piece by piece into one room, across a slice of somebody else's bytes and a growing block. */
+/* Written piece by piece into one room, across a slice of somebody else's bytes and a growing
+ * block. */
 static void chains_give_room_for_many_small_pieces(void **state)
 {
     (void)state;

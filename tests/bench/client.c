@@ -40,7 +40,7 @@ struct sockaddr_in client_address(const char *text)
     }
     memcpy(host, text, (size_t)(colon - text));
     host[colon - text] = '\0';
-    at.sin_port = htons((uint16_t)atoi(colon + 1));
+    at.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
     if (inet_pton(AF_INET, host, &at.sin_addr) != 1) {
         fail("not an IPv4 address: %s", host);
     }

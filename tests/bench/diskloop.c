@@ -20,7 +20,7 @@ static void write_at(int fd, const void *data, size_t len, size_t at)
 
 int main(int argc, char **argv)
 {
-    size_t block = argc == 4 ? (size_t)atol(argv[2]) : 0;
+    size_t block = argc == 4 ? (size_t)strtoull(argv[2], NULL, 10) : 0;
     if (block == 0 || block % ALIGN != 0 || FILE_BYTES % block != 0) {
         fail("usage: diskloop FILE BLOCK_BYTES MILLISECONDS");
     }
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
     for (size_t at = 0; at < FILE_BYTES; at += 1 << 20) {
         write_at(fd, data, 1 << 20, at);
     }
-    const uint64_t begin = now_ns(), end = begin + (uint64_t)atol(argv[3]) * 1000000;
+    const uint64_t begin = now_ns(), end = begin + (uint64_t)strtoull(argv[3], NULL, 10) * 1000000;
     uint64_t now = begin;
     for (size_t at = 0; now < end; at = (at + block) % FILE_BYTES) {
         write_at(fd, data, block, at);

@@ -2,8 +2,8 @@
  *
  *   loadgen MODE [--name value]… [-- COMMAND…]
  *
- * prints one line of key=value. Modes: create (topics), produce (closed or open loop; latency counts
- * from when a request was due), round (one record to each of N partitions, until all are
+ * prints one line of key=value. Modes: create (topics), produce (closed or open loop; latency
+ * counts from when a request was due), round (one record to each of N partitions, until all are
  * acknowledged), fetch, storm (connect, ApiVersions, close), idle (hold connections), first (start
  * COMMAND, wait for its first acknowledgement). */
 #include "loadgen.h"
@@ -105,5 +105,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fail("usage: loadgen create|produce|round|fetch|storm|idle|first [--name value]... [-- command]");
+    fail("usage: loadgen create|produce|round|fetch|storm|idle|first [--name value]... "
+         "[-- command]");
 }

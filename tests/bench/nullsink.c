@@ -338,7 +338,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     arena_init(&sink.arena, 0);
     can_batch(&sink);
-    open_sink(&sink, (uint16_t)atoi(argv[1]));
+    open_sink(&sink, (uint16_t)strtoul(argv[1], NULL, 10));
     for (;;) {
         struct epoll_event events[64];
         int n = epoll_wait(sink.epoll, events, countof(events), -1);

@@ -46,7 +46,8 @@ static void check_answer(const struct producer *p, struct bytes frame)
     if (frame.len < p->template.error_at + 2) {
         fail("produce: the response is too short");
     }
-    enum kafka_error error = (enum kafka_error)(int16_t)load_be16(frame.data + p->template.error_at);
+    const uint8_t *at = frame.data + p->template.error_at;
+    enum kafka_error error = (enum kafka_error)(int16_t)load_be16(at);
     if (error != KAFKA_NONE) {
         fail("produce: %s", kafka_error_name(error));
     }

@@ -1,5 +1,5 @@
-/* Mode round: one record to each of N partitions, in one or several requests sent at once; the round
- * ends when all are acknowledged, and the next one begins. */
+/* Mode round: one record to each of N partitions, in one or several requests sent at once; the
+ * round ends when all are acknowledged, and the next one begins. */
 #include "loadgen.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 """The rows of the benchmark: one function each, from a running broker to numbers.
 
-A row gives {name of the number: value}; COLUMNS says which numbers are shown, in which unit, whether
-more is better, and which first mark chronikd has to meet.
+A row gives {name of the number: value}; COLUMNS says which numbers are shown, in which unit,
+whether more is better, and which first mark chronikd has to meet.
 """
 import signal
 

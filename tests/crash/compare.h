@@ -4,7 +4,8 @@
  *   <id> <offset>               the record was acknowledged at this offset (-1: not told)
  *   trim <partition> <offset>   what lies below may go from now on (a second file, <log>.trims, may
  *                               have such lines too)
- *   cut <partition> <offset>    what lies at or above may go from now on: a truncation was asked for
+ *   cut <partition> <offset>    what lies at or above may go from now on: a truncation was asked
+ *                               for
  *   cutdone <partition> 0       what that truncation cut is gone for good
  *
  * The faults:

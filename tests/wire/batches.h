@@ -1,5 +1,5 @@
-/* What the tests of record batches share: files, rules that allow everything, batches to start from,
- * and a CRC put right after a batch was damaged on purpose. */
+/* What the tests of record batches share: files, rules that allow everything, batches to start
+ * from, and a CRC put right after a batch was damaged on purpose. */
 #ifndef CHRONIK_TESTS_WIRE_BATCHES_H
 #define CHRONIK_TESTS_WIRE_BATCHES_H
 

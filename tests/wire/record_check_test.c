@@ -250,7 +250,8 @@ static void control_batches_are_for_ourselves(void **state)
     struct batch_rules rules = ANY_RULES;
     batch_builder_init(&builder);
     builder.attributes = BATCH_CONTROL;
-    batch_builder_add(&builder, 1, bytes_of("\0\0\0\1", 4), bytes_of("\0\0\0\0\0\0", 6), NOTHING, 0);
+    batch_builder_add(&builder, 1, bytes_of("\0\0\0\1", 4), bytes_of("\0\0\0\0\0\0", 6), NOTHING,
+                      0);
     struct bytes raw = batch_builder_finish(&builder);
     assert_int_equal(check_bytes(raw, &rules, &v), KAFKA_INVALID_RECORD);
     rules.allow_control = true;

@@ -81,8 +81,10 @@ static void batches_of_real_clients_are_accepted_and_read(void **state)
 static void large_batches_of_real_clients_span_blocks(void **state)
 {
     (void)state;
-    const char *names[] = { "java-gzip-big",   "java-snappy-big",   "java-lz4-big",   "java-zstd-big",
-                            "python-gzip-big", "python-snappy-big", "python-lz4-big", "python-zstd-big" };
+    const char *names[] = {
+        "java-gzip-big",   "java-snappy-big",   "java-lz4-big",   "java-zstd-big",
+        "python-gzip-big", "python-snappy-big", "python-lz4-big", "python-zstd-big",
+    };
     for (size_t i = 0; i < countof(names); i++) {
         struct buf raw = read_golden(names[i]);
         struct codec_scratch scratch = { 0 };
@@ -210,7 +212,7 @@ static void sequence_numbers_wrap_to_zero(void **state)
     assert_int_equal(batch_last_sequence(&b), -1);
 }
 
-/* ---- round trips of random batches ---------------------------------------------------------- */
+/* ---- round trips of random batches ------------------------------------------------------------*/
 
 enum { RECORDS_MAX = 40, BYTES_MAX = 3000 };
 

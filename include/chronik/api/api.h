@@ -75,6 +75,7 @@ struct api_replicas {
     int32_t n_replicas, n_isr, n_offline;
 };
 
+/* Fills the sets; they live as long as the request. */
 void api_replicas(struct request *request, const struct image_partition *partition,
                   struct api_replicas *ret_sets);
 

@@ -1,5 +1,5 @@
-/* Producer ids: taken from the metadata in blocks, given out one by one. Ids that were not given out when
- * the process ends are lost; there are 2^63. */
+/* Producer ids: taken from the metadata in blocks, given out one by one. Ids that were not given
+ * out when the process ends are lost; there are 2^63. */
 #ifndef CHRONIK_API_PRODUCER_IDS_H
 #define CHRONIK_API_PRODUCER_IDS_H
 

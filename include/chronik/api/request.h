@@ -1,13 +1,13 @@
 /* One request on its way through the broker.
  *
- * The server makes it when a whole frame has arrived; a handler (src/api/NN_name.c) fills in a reply
- * and finishes it, at once or much later; the server sends the replies of a connection in the order
- * of its requests. The request's arena holds the decoded body, the reply and whatever the handler
- * needs; all of it goes when the reply has been encoded.
+ * The server makes it when a whole frame has arrived; a handler (src/api/NN_name.c) fills in a
+ * reply and finishes it, at once or much later; the server sends the replies of a connection in the
+ * order of its requests. The request's arena holds the decoded body, the reply and whatever the
+ * handler needs; all of it goes when the reply has been encoded.
  *
  * A connection may close while a request is under way. The handler is told through `cancel` when it
- * has set one (a parked fetch need not stay parked); otherwise it goes on and finishes as usual, and
- * the reply is dropped. */
+ * has set one (a parked fetch need not stay parked); otherwise it goes on and finishes as usual,
+ * and the reply is dropped. */
 #ifndef CHRONIK_API_REQUEST_H
 #define CHRONIK_API_REQUEST_H
 
@@ -58,8 +58,8 @@ static inline void request_reply(struct request *request)
     request_finish(request, REQUEST_REPLY);
 }
 
-/* While on, no later request of the connection begins, not even a pipelined one: its batches must be
- * appended behind those of this one. Off again before the request ends. */
+/* While on, no later request of the connection begins, not even a pipelined one: its batches must
+ * be appended behind those of this one. Off again before the request ends. */
 static inline void request_hold(struct request *request, bool on)
 {
     request->hold(request, on);
@@ -75,8 +75,8 @@ void *request_alloc(struct request *request, size_t n, size_t size);
     ((struct type *)request_fill(request, n, sizeof(struct type), &type##_default))
 void *request_fill(struct request *request, size_t n, size_t size, const void *item);
 
-/* A copy of a string that lives as long as the request: for what the metadata owns, which may change
- * before the reply is encoded. NULL gives a null text. */
+/* A copy of a string that lives as long as the request: for what the metadata owns, which may
+ * change before the reply is encoded. NULL gives a null text. */
 struct text request_text(struct request *request, const char *s);
 
 #endif

@@ -1,12 +1,13 @@
-/* The table of APIs: which keys are served, by which handler. ApiVersions advertises exactly this. */
+/* The table of APIs: which keys are served, by which handler. ApiVersions advertises exactly
+ * this. */
 #ifndef CHRONIK_API_TABLE_H
 #define CHRONIK_API_TABLE_H
 
 #include <chronik/api/request.h>
 
 enum api_flags {
-    API_PIPELINED = 1, /* may begin before earlier pipelined requests of its connection are answered;
-                          anything else waits for all earlier ones, as with Apache Kafka */
+    API_PIPELINED = 1, /* may begin before earlier pipelined requests of its connection are
+                          answered; all else waits for all earlier ones, as with Apache Kafka */
     API_ANYTIME = 2,   /* can be answered before the broker is ready */
 };
 

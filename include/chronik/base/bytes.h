@@ -77,7 +77,8 @@ struct buf {
     size_t len, cap; /* bytes */
 };
 
-/* Makes room for `len` more bytes and returns where they go, never NULL; `buf->len` is not moved. */
+/* Makes room for `len` more bytes and returns where they go, never NULL; `buf->len` is not
+ * moved. */
 void *buf_reserve(struct buf *buf, size_t len);
 
 /* Appends; the numbers are big-endian. */

@@ -2,7 +2,8 @@
  *
  * One line each: what happened, with `key=value` pairs behind, and what to do next where something
  * is wrong. Layers up to `storage` return errors and do not log; `meta` and up log, once. Never one
- * line per request above DEBUG. The sink (stderr, or the simulator's buffer) adds time and level. */
+ * line per request above DEBUG. The sink (stderr, or the simulator's buffer) adds time and
+ * level. */
 #ifndef CHRONIK_BASE_DIAG_H
 #define CHRONIK_BASE_DIAG_H
 

@@ -29,6 +29,7 @@ void map_init(struct map *map);
 /* Frees the table, not the items. */
 void map_release(struct map *map);
 
+/* The node with an equal key, or NULL. */
 struct map_node *map_find(const struct map *map, uint64_t hash, map_equal *equal, const void *key);
 
 /* The caller has made sure that no equal key is inside. */
@@ -37,8 +38,8 @@ void map_remove(struct map *map, struct map_node *node);
 
 /* Visits every node, oldest first; the body may remove the visited one. */
 #define map_each(it, map)                                                                          \
-    for (struct map_node *it = map_first(map), *it##_next; it && (it##_next = map_next(map, it), 1); \
-         it = it##_next)
+    for (struct map_node *it = map_first(map), *it##_next;                                         \
+         it && (it##_next = map_next(map, it), 1); it = it##_next)
 
 static inline struct map_node *map_first(const struct map *map)
 {

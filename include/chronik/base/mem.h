@@ -32,6 +32,7 @@
         }                                                                                          \
     } while (0)
 
+/* Says what failed on stderr, and aborts. */
 _Noreturn void check_failed(const char *cond, const char *file, int line);
 
 /* Uninitialised, zeroed, and resized memory; `_array` forms check the product for overflow.

@@ -17,6 +17,7 @@ struct metric_histogram {
     uint64_t sum_ns;
 };
 
+/* Counts one duration. */
 void metric_observe(struct metric_histogram *h, uint64_t ns);
 
 /* The upper bound of the bucket that holds quantile `q` (0 to 1), in nanoseconds; 0 when empty. */

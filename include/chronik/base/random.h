@@ -21,6 +21,7 @@ static inline bool prng_percent(struct prng *prng, unsigned percent)
     return prng_below(prng, 100) < percent;
 }
 
+/* Fills `to` with random bytes. */
 void prng_fill(struct prng *prng, void *to, size_t len);
 
 #endif

@@ -31,6 +31,7 @@ bool text_is(struct text a, const char *s);
 /* Order by bytes, like memcmp: negative, zero, positive. A null text comes first. */
 int text_compare(struct text a, struct text b);
 
+/* A null text starts with nothing but "". */
 bool text_starts_with(struct text t, const char *prefix);
 
 /* Without white space at both ends. */

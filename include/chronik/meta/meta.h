@@ -104,6 +104,7 @@ struct meta_quorum {
     unsigned n_voters;
 };
 
+/* Fills it with how things stand right now. */
 void meta_quorum(struct meta *meta, struct meta_quorum *ret_quorum);
 
 void meta_metrics(struct meta *meta, struct metrics *metrics);
@@ -139,6 +140,7 @@ enum meta_request_kind {
     META_ELECT_LEADERS,
 };
 
+/* What the functions below are made of. */
 struct meta_request *meta_ask(struct meta *meta, enum meta_request_kind kind, const void *request,
                               uint64_t deadline_ns, meta_done *done, void *arg);
 

@@ -43,8 +43,8 @@ void wire_encode(const struct wire_struct *s, int16_t version, bool flexible, co
 void wire_defaults(const struct wire_struct *s, void *out);
 
 /* Appends one line of readable text: {topics=[{name="a", …}]}; secret fields as "***", records and
- * bytes by their length, errors by name; tagged fields at their defaults are left out, long text and
- * long arrays cut. */
+ * bytes by their length, errors by name; tagged fields at their defaults are left out, long text
+ * and long arrays cut. */
 void wire_print(const struct wire_struct *s, int16_t version, const void *in, struct buf *to);
 
 /* Fills `*out` with random content that is valid for that version; small, with nulls, empty and
