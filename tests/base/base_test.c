@@ -175,7 +175,7 @@ static void varints_survive_a_round_trip(void **state)
     for (unsigned i = 0; i < countof(VALUES); i++) {
         uint8_t bytes[VARINT64_MAX];
         const uint8_t *at = bytes;
-        int64_t back;
+        int64_t back = 0;
         size_t len = varint_put_i64(bytes, VALUES[i]);
         assert_int_equal(len, varint_len_u64(zigzag_encode(VALUES[i])));
         assert_true(varint_get_i64(&at, bytes + len, &back));

@@ -11,6 +11,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#pragma GCC diagnostic ignored "-Warray-bounds" /* gcc 12 is wrong about XXH32_update() */
+
 enum { PLENTY = 32 << 20 };
 
 /* Decompresses and gives the length, or the error. */
