@@ -65,7 +65,7 @@ void daemon_init(struct daemon *daemon)
 /* Never returns: becomes the daemon. */
 static void become(const struct daemon *daemon, const char *const *settings)
 {
-    const char *args[8 + 2 * SETTINGS_MAX] = { CHRONIKD_PATH };
+    const char *args[10 + 2 * SETTINGS_MAX] = { CHRONIKD_PATH };
     char *data = mem_sprintf("%s/data", daemon->directory), *output = output_path(daemon);
     unsigned n = 1;
     int fd = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -76,6 +76,10 @@ static void become(const struct daemon *daemon, const char *const *settings)
     args[n++] = "localhost:0";
     args[n++] = "--override";
     args[n++] = "chronik.admin.listener=";
+    if (getenv("CHRONIK_TEST_IO") != NULL) {
+        args[n++] = "--io";
+        args[n++] = getenv("CHRONIK_TEST_IO");
+    }
     for (unsigned i = 0; settings != NULL && settings[i] != NULL && i < SETTINGS_MAX; i++) {
         args[n++] = "--override";
         args[n++] = settings[i];

@@ -15,7 +15,8 @@ struct daemon {
 void daemon_init(struct daemon *daemon);
 
 /* Starts the daemon and waits until it serves. `settings`: "key=value" strings and a NULL at the
- * end, or NULL. The test fails, with the process's last words, when it does not come up. */
+ * end, or NULL. The test fails, with the process's last words, when it does not come up. The
+ * environment may say how files are read and written: CHRONIK_TEST_IO=uring or threads. */
 void daemon_start(struct daemon *daemon, const char *const *settings);
 
 /* SIGTERM; the test fails unless the process ends with 0 (a sanitizer's finding is not 0). */
