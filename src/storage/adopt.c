@@ -1,11 +1,11 @@
-/* Taking over a directory that has no checkpoint of ours: Apache Kafka's, or one whose checkpoint is
- * lost.
+/* Taking over a directory that has no checkpoint of ours: Apache Kafka's, or one whose checkpoint
+ * is lost.
  *
  * Every segment is read from end to end and must hold batches that verify, with rising offsets, in
- * files named by offset. Indexes, epochs and producers are worked out anew. Where Kafka did not stop
- * cleanly, a tail that does not verify is what a crash leaves behind, at or above Kafka's recovery
- * point: it is cut off. Anything else that does not verify is damage: it stays where it is, what
- * lies before it is served, and the log says so. */
+ * files named by offset. Indexes, epochs and producers are worked out anew. Where Kafka did not
+ * stop cleanly, a tail that does not verify is what a crash leaves behind, at or above Kafka's
+ * recovery point: it is cut off. Anything else that does not verify is damage: it stays where it
+ * is, what lies before it is served, and the log says so. */
 #include "recover.h"
 
 #include "scan.h"

@@ -1,12 +1,12 @@
 /* Appends.
  *
  * The happy path, for one batch of a leader: look at its header, decide whether a segment begins
- * with it, plan its place in the segment and the indexes, learn its epoch and producer, copy it into
- * the journal's group, stamp offset and epoch into the copy, and put the copy into the tail. Nothing
- * waits; the durable end follows when the group is written.
+ * with it, plan its place in the segment and the indexes, learn its epoch and producer, copy it
+ * into the journal's group, stamp offset and epoch into the copy, and put the copy into the tail.
+ * Nothing waits; the durable end follows when the group is written.
  *
- * A row of batches (a follower's append) is cut where a segment begins and where a group would grow
- * too long: each run is a record of the journal and an entry of the tail. */
+ * A row of batches (a follower's append) is cut where a segment begins and where a group would
+ * grow too long: each run is a record of the journal and an entry of the tail. */
 #include "state.h"
 
 #include <errno.h>

@@ -278,6 +278,9 @@ static void next_name(struct checkpoint *c)
 void checkpoint_synced(struct store *store)
 {
     struct checkpoint *c = store->checkpoint;
+    if (c == NULL || store_offline(store)) {
+        return;
+    }
     state_move(STATES, &c->state, CHECKPOINT_NAMING, c);
     list_splice_back(&c->names, &store->new_names);
     c->sync_parent = store->new_dirs;

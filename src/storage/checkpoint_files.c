@@ -60,6 +60,9 @@ static int save_file(const struct small_file *small)
         error = file_sync(file);
     }
     file_close(file);
+    if (error == -ENOENT) {
+        return 0; /* the log was emptied or deleted meanwhile: the journal knows */
+    }
     if (error == 0 && small->sync_dir) {
         char *dir = mem_strdup(small->path);
         *strrchr(dir, '/') = '\0';

@@ -1,16 +1,17 @@
 /* Truncation, log start, deletion: journal first, files second.
  *
  * What memory says changes at once; a record goes to the journal; once that is durable, files are
- * cut, removed or renamed. A checkpoint does not pass a record before that is done and synced, so a
- * crash in between finds the record and does it again.
+ * cut, removed or renamed. A checkpoint does not pass a record before that is done and synced, so
+ * a crash in between finds the record and does it again.
  *
- * A truncation works on the last segment that is left: first the segment's index has to be in memory
- * as a whole, then a job finds the place (unless it lies in the tail), cuts the file, removes later
- * ones, and works out what can only be known from the file: the largest time stamp, and the
- * producers as of the cut. Until it has ended nothing is appended to the log and nothing written.
+ * A truncation works on the last segment that is left: first the segment's index has to be in
+ * memory as a whole, then a job finds the place (unless it lies in the tail), cuts the file,
+ * removes later ones, and works out what can only be known from the file: the largest time stamp,
+ * and the producers as of the cut. Until it has ended nothing is appended to the log and nothing
+ * written.
  *
- * Of one log one cut at a time works on files; not while a segment write or a removal is under way,
- * nor while a checkpoint writes. */
+ * Of one log one cut at a time works on files; not while a segment write or a removal is under
+ * way, nor while a checkpoint writes. */
 #include "state.h"
 
 #include "cut_job.h"
@@ -31,6 +32,7 @@ struct cut {
     uint32_t n_gone;
     struct segment *segment; /* truncation: the one to be cut; NULL: none is left */
     bool place_known;
+    bool nothing; /* truncation at the end: nothing is to be done in files */
     struct index_wait index;
     struct cut_job job;
 };
@@ -117,13 +119,17 @@ static void job_done(struct job *job)
 
     cut->running = false;
     store->jobs--;
-    if (error == -EBADMSG) {
+    if (cut->job.damaged) {
         log_set_damage(log, mem_strdup("a segment does not verify where the log was to be cut"));
-        error = -EIO;
-    } else if (error != 0) {
+    }
+    if (error != 0) {
         store_fail(store, error, "cut or remove the files of a log");
     } else if (cut->kind == JOURNAL_TRUNCATE) {
         cut_job_install(&cut->job, log, cut->segment);
+        if (log->end < cut->offset) {
+            /* The batch at the cut began further down; what is appended next goes on there. */
+            log_journal(log, JOURNAL_TRUNCATE, epochs_last(&log->epochs), log->end);
+        }
         apply_tail(cut);
     } else {
         remove_directory(store, cut->job.to_dir);
@@ -153,8 +159,7 @@ static void index_ready(struct index_wait *wait, int error)
     struct cut *cut = container_of(wait, struct cut, index);
     cut->running = false;
     if (error != 0) {
-        end(cut, error);
-        return;
+        segment_forget_index(cut->segment); /* the job says whether the segment is damaged */
     }
     prepare_job(cut);
 }
@@ -203,6 +208,8 @@ static void try(struct cut *cut)
         return;
     } else if (cut->kind == JOURNAL_LOG_START) {
         remove_gone(cut);
+        end(cut, 0);
+    } else if (cut->nothing) {
         end(cut, 0);
     } else if (log->writing != NULL || checkpoint_writing(store) || remove_busy(log)) {
         return; /* cuts_resume() comes */
@@ -320,7 +327,8 @@ static void forget_hints(struct log *log)
     }
 }
 
-/* Cuts the tail; `*offset` becomes the start of the batch that held it. Returns the bytes dropped. */
+/* Cuts the tail; `*offset` becomes the start of the batch that held it. Returns the bytes
+ * dropped. */
 static uint64_t cut_tail(struct log *log, int64_t *offset)
 {
     struct tail *tail = &log->tail;
@@ -341,7 +349,7 @@ static uint64_t cut_tail(struct log *log, int64_t *offset)
                 break;
             }
         }
-        *offset = min_i64(*offset, b.base_offset);
+        *offset = max_i64(min_i64(*offset, b.base_offset), log->start);
         if (at > 0) {
             dropped -= at;
             tail_cut(tail, &log->store->slabs, number + 1);
@@ -362,13 +370,16 @@ int log_truncate(struct log *log, int64_t offset, void (*done)(void *arg, int er
     }
     offset = max_i64(log->start, min_i64(offset, log->end));
     bool in_tail = offset >= tail_start(&log->tail) || offset == log->end;
+    bool nothing = offset == log->end;
+    uint64_t dropped = cut_tail(log, &offset);
+    epochs_truncate(&log->epochs, offset);
     struct cut *cut = new_cut(log, JOURNAL_TRUNCATE, offset, done, arg);
     log->cut = cut;
+    cut->nothing = nothing;
     log->n_cuts++;
     store->stats.truncations++;
     forget_hints(log);
 
-    uint64_t dropped = cut_tail(log, &offset);
     uint32_t keep = log->n_segments;
     while (keep > 0 && log->segments[keep - 1]->base >= offset) {
         keep--;
@@ -384,7 +395,6 @@ int log_truncate(struct log *log, int64_t offset, void (*done)(void *arg, int er
         cut->place_known = in_tail;
         last->bytes -= in_tail ? dropped - taken : 0;
     }
-    epochs_truncate(&log->epochs, offset);
     log->epochs_new = true;
     log->end = offset;
     log->durable_end = min_i64(log->durable_end, offset);

@@ -24,7 +24,9 @@ static void list_files(struct cut_job *job, const struct log *log, struct segmen
     job->files = mem_zalloc_array(log->n_segments, sizeof *job->files);
     for (uint32_t i = 0; i < log->n_segments; i++) {
         struct segment *segment = log->segments[i];
-        job->files[job->n_files++] = (struct segment_file){ segment->base, segment->written };
+        if (segment->written > 0) {
+            job->files[job->n_files++] = (struct segment_file){ segment->base, segment->written };
+        }
     }
 }
 
@@ -64,7 +66,7 @@ void cut_job_prepare(struct cut_job *job, struct log *log, struct segment *const
     list_files(job, log, gone, n_gone);
     if (segment != NULL) {
         job->base = segment->base;
-        job->written = segment->written;
+        job->written = job->readable = segment->written;
         job->place = place_known ? segment->bytes : segment->written;
         start_from_index(job, log, segment);
     }
@@ -74,7 +76,7 @@ void cut_job_install(struct cut_job *job, struct log *log, struct segment *segme
 {
     if (segment != NULL) {
         if (!job->place_known) {
-            log->end = job->end;
+            log->end = max_i64(job->end, log->start);
             epochs_truncate(&log->epochs, log->end);
             log->durable_end = min_i64(log->durable_end, log->end);
             log->high_watermark = min_i64(log->high_watermark, log->end);
@@ -152,7 +154,7 @@ static int walk(struct cut_job *job, struct file *file)
     int found = 0;
     uint64_t at = job->scan_from;
 
-    scan_init(&scan, file, at, job->written, false);
+    scan_init(&scan, file, at, job->readable, false);
     while (scan.next_offset < job->offset && (found = scan_next(&scan, &b)) == 1 &&
            batch_last_offset(&b) < job->offset) {
         at = scan.at;
@@ -162,9 +164,17 @@ static int walk(struct cut_job *job, struct file *file)
         }
         found = 0;
     }
+    if (found == -EBADMSG) {
+        /* Nothing can be found behind this: the log ends here, and is damaged. */
+        job->damaged = true;
+        found = 0;
+    }
     if (!job->place_known) {
-        job->place = at;
-        job->end = found == 1 ? min_i64(job->offset, b.base_offset) : job->offset;
+        job->place = min_u64(at, job->written);
+        job->damaged |= at > job->written;
+        job->end = found == 1      ? min_i64(job->offset, b.base_offset)
+                   : job->damaged ? min_i64(job->offset, scan.next_offset)
+                                  : job->offset;
     }
     scan_release(&scan);
     return found < 0 ? found : 0;
@@ -195,7 +205,7 @@ static int truncate_files(struct cut_job *job)
     for (size_t i = job->n_gone; i > 0 && error == 0; i--) {
         error = segment_files_remove(job->dir, job->gone[i - 1]);
     }
-    if (error == 0 && job->n_files > 0 && job->written > 0) {
+    if (error == 0 && job->written > 0) {
         error = cut_segment(job);
     }
     if (error == 0) {
@@ -204,13 +214,17 @@ static int truncate_files(struct cut_job *job)
     if (error == 0) {
         error = dir_sync(job->dir);
     }
-    if (error == 0 && job->n_files > 0) {
+    if (error == 0 && job->written > 0) {
         struct segment_file *last = &job->files[job->n_files - 1];
         last->bytes = min_u64(last->bytes, job->place);
     }
     if (error == 0 && job->rebuild_producers) {
         error = producers_rebuild(job->dir, job->files, job->n_files, job->end, job->seed,
                                   job->now_ms, &job->producers, &job->snapshot);
+    }
+    if (error == -EBADMSG) {
+        job->damaged = true;
+        error = 0;
     }
     return error;
 }

@@ -17,10 +17,11 @@ struct cut_job {
     bool dir_made;
     int64_t *gone; /* segments whose files are removed */
     size_t n_gone;
-    struct segment_file *files; /* that are left; the last one is cut */
+    struct segment_file *files; /* that are left; the last one is cut, if it is `written` at all */
     size_t n_files;
     int64_t base;       /* of the segment to cut */
     uint64_t written;   /* bytes of it that are in the file */
+    uint64_t readable;  /* bytes of the file that may be looked at */
     uint64_t scan_from; /* a batch begins here, at or before the cut */
     int64_t offset;     /* the batch that holds it, and all behind it, is cut off */
     bool place_known;   /* `place` is given: the cut lies in what may not be in the file yet */
@@ -29,6 +30,7 @@ struct cut_job {
     int64_t now_ms;
 
     /* truncation, out */
+    bool damaged;   /* a segment does not verify at or below the cut */
     uint64_t place; /* in, if known */
     int64_t end;    /* where the log ends now */
     int64_t max_timestamp, max_timestamp_offset; /* in: before `scan_from`; out: of the segment */

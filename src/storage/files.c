@@ -170,7 +170,8 @@ void files_put(struct files *files, struct segment *segment)
     settle(files, of);
 }
 
-void files_adopt(struct files *files, struct segment *segment, struct file *file, uint64_t unsynced)
+void files_adopt(struct files *files, struct segment *segment, struct file *file,
+                 uint64_t unsynced)
 {
     struct open_file *of = new_open_file(files, segment);
     of->file = file;

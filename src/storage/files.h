@@ -1,10 +1,10 @@
 /* Open segment files, within a budget.
  *
  * A file is opened when somebody needs it and stays open while it is used; of those that nobody
- * uses, the one that was idle longest is closed when there are too many. A file with bytes that are
- * not synced is never closed before it was: the kernel reports a lost write only to descriptors that
- * were open when it happened (rule 19). Such files are synced first, one at a time, a few MiB at a
- * time, so that syncs do not hold up the journal. */
+ * uses, the one that was idle longest is closed when there are too many. A file with bytes that
+ * are not synced is never closed before it was: the kernel reports a lost write only to
+ * descriptors that were open when it happened (rule 19). Such files are synced first, one at a
+ * time, a few MiB at a time, so that syncs do not hold up the journal. */
 #ifndef CHRONIK_STORAGE_FILES_H
 #define CHRONIK_STORAGE_FILES_H
 
@@ -67,7 +67,8 @@ void files_put(struct files *files, struct segment *segment);
 struct file *files_of(const struct segment *segment);
 
 /* A file that recovery has opened becomes one of ours, not in use. */
-void files_adopt(struct files *files, struct segment *segment, struct file *file, uint64_t unsynced);
+void files_adopt(struct files *files, struct segment *segment, struct file *file,
+                 uint64_t unsynced);
 
 /* `bytes` more of the file, which is in use, are not synced. */
 void files_wrote(struct files *files, struct segment *segment, uint64_t bytes);
@@ -75,7 +76,8 @@ void files_wrote(struct files *files, struct segment *segment, uint64_t bytes);
 /* The file is about to be removed: it need not be synced, and is closed when nobody uses it. */
 void files_forget(struct files *files, struct segment *segment);
 
-/* Syncs everything that is not synced now; `events->synced` follows, at once if there is nothing. */
+/* Syncs everything that is not synced now; `events->synced` follows, at once if there is
+ * nothing. */
 void files_sync_all(struct files *files);
 
 /* Is there a sync under way? */

@@ -1,14 +1,14 @@
 /* Searching a log by time stamp.
  *
- * The wanted record is in the first batch, from some place on, whose largest time stamp is not below
- * the wanted one. The segments say whether they can have it, the time index says where to begin, and
- * from there the headers of batches are looked at, piece by piece; what no segment has yet is looked
- * at in the tail. The records of the batch that was found are then looked at one by one, in a job if
- * they have to be decompressed.
+ * The wanted record is in the first batch, from some place on, whose largest time stamp is not
+ * below the wanted one. The segments say whether they can have it, the time index says where to
+ * begin, and from there the headers of batches are looked at, piece by piece; what no segment has
+ * yet is looked at in the tail. The records of the batch that was found are then looked at one by
+ * one, in a job if they have to be decompressed.
  *
  * The largest time stamp of all is found by first working out what it is. That is known of every
- * segment, but for the one that holds the limit of what counts (`below`): there the headers may have
- * to be walked. */
+ * segment, but for the one that holds the limit of what counts (`below`): there the headers may
+ * have to be walked. */
 #include "state.h"
 
 #include <errno.h>
@@ -200,8 +200,8 @@ static void done(struct job *job)
     }
 }
 
-/* Looks into a batch that must hold the record, unless only records below `from` are so young. False
- * when the search goes on behind it; else it has ended, or a job is at it. */
+/* Looks into a batch that must hold the record, unless only records below `from` are so young.
+ * False when the search goes on behind it; else it has ended, or a job is at it. */
 static bool look_into(struct find_op *op, struct bytes batch, const struct header *header)
 {
     buf_clear(&op->batch);

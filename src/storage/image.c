@@ -101,7 +101,8 @@ void image_add(struct buf *out, const struct log *log)
 
     buf_put(out, log->topic_id.bytes, sizeof log->topic_id.bytes);
     buf_put_be32(out, (uint32_t)log->partition);
-    buf_put_be32(out, (log->dir_made ? LOG_DIR_MADE : 0) | (in_file ? LOG_PRODUCERS_IN_FILE : 0));
+    bool dir = log->dir_made || log->n_segments > 0; /* it will be when the image is written */
+    buf_put_be32(out, (dir ? LOG_DIR_MADE : 0) | (in_file ? LOG_PRODUCERS_IN_FILE : 0));
     put_text(out, log->topic);
     put_text(out, log->damage);
     buf_put_be64(out, (uint64_t)log->start);

@@ -1,8 +1,9 @@
-/* The checkpoint file: what is safe in the files of a directory, as of one LSN (docs/data-files.md).
+/* The checkpoint file: what is safe in the files of a directory, as of one LSN
+ * (docs/data-files.md).
  *
- * An image is a cut through the whole store: every log as it was when the journal's group `lsn` was
- * closed. All that was appended, truncated or deleted up to there is in the files and synced when
- * the image is written; recovery replays what the journal holds behind it. */
+ * An image is a cut through the whole store: every log as it was when the journal's group `lsn`
+ * was closed. All that was appended, truncated or deleted up to there is in the files and synced
+ * when the image is written; recovery replays what the journal holds behind it. */
 #ifndef CHRONIK_STORAGE_IMAGE_H
 #define CHRONIK_STORAGE_IMAGE_H
 
@@ -43,8 +44,8 @@ struct image_removal {
  * in the file is put right in place. */
 int image_open(struct buf *file, struct image_head *ret_head);
 
-/* Reads the logs of an image that image_open() has accepted, and calls `add` for each, which takes it
- * over; then `removal` for each removal. -EBADMSG when the image contradicts itself. */
+/* Reads the logs of an image that image_open() has accepted, and calls `add` for each, which takes
+ * it over; then `removal` for each removal. -EBADMSG when the image contradicts itself. */
 int image_read(struct bytes file, struct store *store, void (*add)(void *arg, struct log *log),
                void (*removal)(void *arg, const struct image_removal *removal), void *arg);
 

@@ -1,7 +1,7 @@
 /* Getting the index of a segment into memory.
  *
- * A job reads the two index files and compares their CRCs with what the checkpoint knows. If they do
- * not match (a power cut before they were synced, or damage) the index is built again from the
+ * A job reads the two index files and compares their CRCs with what the checkpoint knows. If they
+ * do not match (a power cut before they were synced, or damage) the index is built again from the
  * segment. All who want the same index wait for one job. */
 #include "state.h"
 
@@ -49,7 +49,8 @@ void index_cache_touch(struct store *store, struct segment *segment)
 {
     struct index_cache *cache = &store->cache;
     forget(cache, segment);
-    if (segment->removed || segment->loading || segment_unsaved(segment) > 0 || segment_index_bytes(segment) == 0) {
+    if (segment->removed || segment->loading || segment_unsaved(segment) > 0 ||
+        segment_index_bytes(segment) == 0) {
         return;
     }
     segment->cached_bytes = (uint32_t)segment_index_bytes(segment);

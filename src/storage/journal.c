@@ -1,13 +1,13 @@
 /* Gathering records into groups.
  *
- * A record is copied behind the last one in the slab that is being filled. When it does not fit, the
- * piece of the group in this slab is padded to a whole block (JOURNAL_PAD) and the group goes on in
- * the next slab. A closed group is thus a row of aligned, whole blocks that can be written as they
- * are, and the tail of a log refers to the very same bytes.
+ * A record is copied behind the last one in the slab that is being filled. When it does not fit,
+ * the piece of the group in this slab is padded to a whole block (JOURNAL_PAD) and the group goes
+ * on in the next slab. A closed group is thus a row of aligned, whole blocks that can be written
+ * as they are, and the tail of a log refers to the very same bytes.
  *
- * A batch that is longer than a group is copied once, in one run, and cut into parts; each part is a
- * group of its own: a block with the headers, then whole blocks of the batch. The header blocks lie
- * behind the batch in the same slab:
+ * A batch that is longer than a group is copied once, in one run, and cut into parts; each part is
+ * a group of its own: a block with the headers, then whole blocks of the batch. The header blocks
+ * lie behind the batch in the same slab:
  *
  *     slab:  | batch, padded to a block          | header 0 | header 1 | header 2 |
  *     groups:  header 0 + first part, header 1 + second part, header 2 + third part */

@@ -1,9 +1,10 @@
 /* The journal: what makes appends durable (docs/data-files.md).
  *
- * Records of all logs are gathered into a group; the submit step of the turn closes it and writes it
- * into the current chunk, durably, in one go. One group is under way at a time, the next one gathers
- * meanwhile: that is the group commit. Groups are numbered by LSN, without gaps. When the files hold
- * everything up to some LSN (a checkpoint), chunks that end at or below it are used again.
+ * Records of all logs are gathered into a group; the submit step of the turn closes it and writes
+ * it into the current chunk, durably, in one go. One group is under way at a time, the next one
+ * gathers meanwhile: that is the group commit. Groups are numbered by LSN, without gaps. When the
+ * files hold everything up to some LSN (a checkpoint), chunks that end at or below it are used
+ * again.
  *
  * A write that fails is never repeated: the journal stops for good and says so. */
 #ifndef CHRONIK_STORAGE_JOURNAL_H
@@ -133,7 +134,7 @@ struct journal_stats {
 
 const struct journal_stats *journal_stats(const struct journal *journal);
 
-/* ---- chunk files, blocking: for jobs ------------------------------------------------------------*/
+/* ---- chunk files, blocking: for jobs ----------------------------------------------------------*/
 
 /* "<dir>/NNNN"; the caller frees it. */
 char *journal_chunk_path(const char *dir, unsigned slot);

@@ -1,9 +1,9 @@
 /* The chunk files of the journal.
  *
  * A chunk is made by a job (zeros, synced), waits in the free list, is begun (a new header with a
- * new salt, durable before its first group), filled, and free again once a checkpoint has passed its
- * last group. A chunk that is smaller than the others, the first one of a new directory, is removed
- * then.
+ * new salt, durable before its first group), filled, and free again once a checkpoint has passed
+ * its last group. A chunk that is smaller than the others, the first one of a new directory, is
+ * removed then.
  *
  * Room: an append is let in only when all that is gathered, and the append, fit into the chunks
  * there are or may be made, without the last one. Each chunk counts without its header and the
@@ -258,7 +258,8 @@ static uint64_t usable(const struct journal *j, uint64_t chunk_bytes)
     return chunk_bytes > lost ? chunk_bytes - lost : 0;
 }
 
-/* The journal's bytes for `len` bytes of payload: headers, padding, and blocks that are not full. */
+/* The journal's bytes for `len` bytes of payload: headers, padding, and blocks that are not
+ * full. */
 static uint64_t cost(const struct journal *j, uint64_t len)
 {
     return len + (len / (j->group_max - JOURNAL_BLOCK) + 2) * 2 * JOURNAL_BLOCK;

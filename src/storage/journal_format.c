@@ -197,6 +197,7 @@ int journal_record_next(struct bytes *rest, struct journal_record *ret_record)
         ret_record->total = load_be64(from + 40);
         ret_record->at = load_be64(from + 48);
     }
-    *rest = bytes_part(*rest, round_up(len, JOURNAL_ALIGN), rest->len - round_up(len, JOURNAL_ALIGN));
+    len = round_up(len, JOURNAL_ALIGN);
+    *rest = bytes_part(*rest, len, rest->len - len);
     return 1;
 }

@@ -95,7 +95,8 @@ void journal_record_encode(const struct journal_record *record, uint8_t *to);
 /* Writes a record that stands for nothing and takes `len` bytes, a multiple of JOURNAL_ALIGN. */
 void journal_pad_encode(uint8_t *to, size_t len);
 
-/* Takes the record at the start of `*rest` off it: 1, 0 at the end, -EINVAL when it cannot be one. */
+/* Takes the record at the start of `*rest` off it: 1, 0 at the end, -EINVAL when it cannot be
+ * one. */
 int journal_record_next(struct bytes *rest, struct journal_record *ret_record);
 
 #endif

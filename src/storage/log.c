@@ -115,9 +115,11 @@ void log_take_segments(struct log *log, uint32_t from, uint32_t n)
         files_forget(&log->store->files, segment);
         segment_unref(segment);
     }
-    memmove(log->segments + from, log->segments + from + n,
-            (log->n_segments - from - n) * sizeof *log->segments);
     log->n_segments -= n;
+    if (log->n_segments > from) {
+        memmove(log->segments + from, log->segments + from + n,
+                (log->n_segments - from) * sizeof *log->segments);
+    }
 }
 
 /* ---- state ------------------------------------------------------------------------------------*/

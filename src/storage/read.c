@@ -1,12 +1,13 @@
 /* Reads.
  *
- * What is in the tail is answered at once, from memory. Else the happy path is: the place, from the
- * index or from where the last read ended; the file; one read of about as many bytes as are wanted;
- * whole batches cut out of it, each checked with its CRC.
+ * What is in the tail is answered at once, from memory. Else the happy path is: the place, from
+ * the index or from where the last read ended; the file; one read of about as many bytes as are
+ * wanted; whole batches cut out of it, each checked with its CRC.
  *
- * What can go wrong: the wanted batch is not in the piece that was read (further on: read there; too
- * long: read again, just as long), the offset lies in a gap (go on in the next segment or the tail),
- * the log is cut meanwhile (begin again), a batch does not verify (-EIO; the log is damaged). */
+ * What can go wrong: the wanted batch is not in the piece that was read (further on: read there;
+ * too long: read again, just as long), the offset lies in a gap (go on in the next segment or the
+ * tail), the log is cut meanwhile (begin again), a batch does not verify (-EIO; the log is
+ * damaged). */
 #include "state.h"
 
 #include <errno.h>

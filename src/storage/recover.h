@@ -54,7 +54,8 @@ void recovery_run(struct job *job);
 int recovery_fail(struct recovery *r, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds a log to the store; one of the same key is there only when the image is wrong: false then. */
+/* Adds a log to the store; one of the same key is there only when the image is wrong: false
+ * then. */
 bool recovery_add_log(struct recovery *r, struct log *log);
 struct log *recovery_find(const struct recovery *r, const struct uuid *topic_id,
                           int32_t partition);
@@ -80,7 +81,7 @@ void recovery_keep(struct recovery *r, struct segment *segment, struct file *fil
 /* A damaged log: a sentence; printf. */
 void log_damaged(struct log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- recover_replay.c: a directory with a journal ------------------------------------------------*/
+/* ---- recover_replay.c: a directory with a journal ---------------------------------------------*/
 
 /* Compares the files with the image, and replays the journal. */
 int recovery_replay(struct recovery *r);
@@ -90,7 +91,7 @@ int recovery_replay(struct recovery *r);
 int recovery_salvage(struct recovery *r);
 void recovery_release_traces(struct recovery *r);
 
-/* ---- recover_files.c ------------------------------------------------------------------------------*/
+/* ---- recover_files.c --------------------------------------------------------------------------*/
 
 /* Compares the files of a log with the image; what the journal excuses is given. Cuts what is too
  * long when `cut`, else takes over what lies behind, where it verifies. */
@@ -105,7 +106,7 @@ int recover_tidy(const struct log *log);
 /* Cuts the log at `offset`, in files as well. */
 int recover_truncate(struct recovery *r, struct log *log, int64_t offset);
 
-/* ---- adopt.c --------------------------------------------------------------------------------------*/
+/* ---- adopt.c ----------------------------------------------------------------------------------*/
 
 /* Takes over every log in the directory as it is, after a scan: there is no checkpoint. */
 int recovery_adopt(struct recovery *r);

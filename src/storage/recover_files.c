@@ -23,10 +23,7 @@ static void keep_prefix(struct log *log, struct segment *segment)
         segment->bytes = segment->written = 0;
     }
     free(path);
-    index_release(&segment->index);
-    time_index_release(&segment->times);
-    segment->lead = segment->saved = (struct index_saved){ 0 };
-    segment->time_lead = segment->time_saved = (struct index_saved){ 0 };
+    segment_forget_index(segment);
 }
 
 static int cut_file(const char *path, uint64_t bytes)
@@ -181,16 +178,17 @@ int recover_truncate(struct recovery *r, struct log *log, int64_t offset)
 
     struct segment *last = log_last_segment(log);
     struct cut_job job = { .now_ms = r->now_ms };
-    int error = last != NULL && !segment_indexed(last) ? index_load_now(log, last) : 0;
-    if (error == 0) {
-        cut_job_prepare(&job, log, gone, n_gone, last, false);
-        cut_job_run(&job.job);
-        error = job.error;
+    if (last != NULL && !segment_indexed(last) && index_load_now(log, last) != 0) {
+        segment_forget_index(last); /* what lies behind the cut need not verify */
     }
-    if (error == 0) {
+    cut_job_prepare(&job, log, gone, n_gone, last, false);
+    job.readable = UINT64_MAX; /* behind the cut there may be more than the checkpoint knows */
+    cut_job_run(&job.job);
+    if (job.error == 0) {
         cut_job_install(&job, log, last);
-    } else {
-        log_damaged(log, "the segments do not verify where the log was to be cut");
+    }
+    if (job.error != 0 || job.damaged) {
+        log_damaged(log, "the log cannot be cut at offset %lld", (long long)offset);
     }
     cut_job_release(&job);
     for (uint32_t i = 0; i < n_gone; i++) {

@@ -1,11 +1,11 @@
-/* A directory with a journal: the files are compared with the checkpoint, and what came after it is
- * done again.
+/* A directory with a journal: the files are compared with the checkpoint, and what came after it
+ * is done again.
  *
  * The journal is read twice. The first time to its end, noting for each log what may have changed
  * its files: deletions, truncations, new log starts; only these excuse files that are not as the
- * checkpoint says. Then the chunks are synced, since what is done next relies on them; deletions are
- * done, every log is cut to the checkpoint, or to the lowest truncation below it, and the second
- * reading appends what comes after.
+ * checkpoint says. Then the chunks are synced, since what is done next relies on them; deletions
+ * are done, every log is cut to the checkpoint, or to the lowest truncation below it, and the
+ * second reading appends what comes after.
  *
  * Everything may be interrupted and begun again: nothing is done to a file that the records do not
  * say, and the checkpoint stays as it is. */
@@ -125,8 +125,8 @@ static void note(struct recovery *r, const struct journal_record *record, uint64
     }
 }
 
-/* Reads the journal to its end; `visit` sees every record, with its number: they are numbered from 1
- * on, the same way each time. */
+/* Reads the journal to its end; `visit` sees every record, with its number: they are numbered from
+ * 1 on, the same way each time. */
 static void read_all(struct recovery *r, void (*visit)(struct recovery *r,
                                                        const struct journal_record *record,
                                                        uint64_t number))
@@ -171,6 +171,16 @@ static int delete_log(struct recovery *r, struct trace *trace)
                                                     "cannot be renamed", trace->topic);
 }
 
+/* Segments below a later log start: their files may be gone, and will be. */
+static void drop_below(struct log *log, int64_t start)
+{
+    uint32_t n = 0;
+    while (n + 1 < log->n_segments && log->segments[n + 1]->base <= start) {
+        n++;
+    }
+    log_take_segments(log, 0, n);
+}
+
 static int prepare_log(struct recovery *r, struct log *log)
 {
     struct trace *trace = find(r, &log->topic_id, log->partition);
@@ -178,12 +188,22 @@ static int prepare_log(struct recovery *r, struct log *log)
     if (trace == NULL) {
         return recover_files(r, log, INT64_MIN, false);
     }
+    char *dir = log_dir_path(log);
+    log->dir_made = file_exists(dir); /* it may have been made, or have gone, since */
+    free(dir);
     if (r->damage != NULL) {
         return recover_files(r, log, trace->start, false);
     }
+    drop_below(log, trace->start);
     if (trace->cut <= log->end) {
-        /* What lay above the truncation may be gone from the files, or something else. */
+        /* What lay above the truncation may be gone from the files, or something else; and all of
+         * it where the log starts there or further up. */
         trace->skip = max_u64(trace->skip, trace->cut_number);
+        if (max_i64(trace->start, log->start) >= trace->cut) {
+            log_take_segments(log, 0, log->n_segments);
+        }
+    }
+    if (trace->cut < log->end) {
         error = recover_truncate(r, log, max_i64(trace->cut, log->start));
     }
     if (error == 0) {
@@ -386,7 +406,8 @@ static void replay_append(struct recovery *r, struct trace *trace, bool begins_s
         return; /* the files have it */
     }
     if (batches.len == 0 || !sound(log, batches)) {
-        log_damaged(log, "the journal holds a batch that does not verify");
+        log_damaged(log, "the journal holds a batch that does not go on at offset %lld",
+                    (long long)log->end);
         return;
     }
     if (!log->dir_made) {
@@ -439,14 +460,18 @@ static void replay_part(struct recovery *r, struct trace *trace, const struct jo
     }
 }
 
-static void replay_start(struct recovery *r, struct trace *trace, int64_t offset)
+/* `cut`: a truncation that came later has been done already; the log was longer then. */
+static void replay_start(struct recovery *r, struct trace *trace, int64_t offset, bool cut)
 {
     struct log *log = trace->log;
     uint32_t n = 0;
     if (offset <= log->start || flush(r, trace) != 0) {
         return;
     }
-    if (offset >= log->end) {
+    if (cut) {
+        log->end = log->durable_end = max_i64(log->end, offset);
+    }
+    if (offset >= log->end && !cut) {
         hand_over(r, trace);
         n = log->n_segments;
         if (offset > log->end) {
@@ -497,7 +522,7 @@ static void replay(struct recovery *r, const struct journal_record *record, uint
         return;
     }
     if (record->kind == JOURNAL_LOG_START) {
-        replay_start(r, trace, record->offset);
+        replay_start(r, trace, record->offset, number <= trace->skip);
         return;
     }
     if (number <= trace->skip) {

@@ -1,8 +1,8 @@
 /* Aligned buffers, recycled.
  *
  * A few size classes, each with a list of free buffers; a larger buffer is made to measure and not
- * kept. Buffers outlive their recycler when a reply still refers to them: the recycler's memory goes
- * with the last one. */
+ * kept. Buffers outlive their recycler when a reply still refers to them: the recycler's memory
+ * goes with the last one. */
 #include "recycler.h"
 
 #include <chronik/base/list.h>

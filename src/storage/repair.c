@@ -3,7 +3,8 @@
  * CRC-32C is linear: the CRC of damaged bytes differs from the right one by the CRC of the error
  * alone (without the initial and final inversion). For a single bit that is x^n mod P, n being its
  * distance from the end; all these differ for fewer than 2^31 bits. So the difference is run back,
- * bit by bit, until it is that of the last bit of the last byte: the number of steps tells the place.
+ * bit by bit, until it is that of the last bit of the last byte: the number of steps tells the
+ * place.
  *
  * A torn write has a random difference: it passes for a single bit once in 2^32 / bits, and then
  * still fails the CRC of the batch that lies there. */

@@ -1,9 +1,9 @@
 /* Retention by time and by size (retention.ms, retention.bytes).
  *
- * Old segments go from the front, whole ones, below the high watermark only: the log start moves up
- * to the first segment that stays, and the files follow the journal's record (cut.c). A few logs are
- * looked at in a turn. The age of a segment is that of its youngest record, or, when its records
- * have no time stamps, of its last append. (Kafka 4.4, UnifiedLog.deleteOldSegments) */
+ * Old segments go from the front, whole ones, below the high watermark only: the log start moves
+ * up to the first segment that stays, and the files follow the journal's record (cut.c). A few
+ * logs are looked at in a turn. The age of a segment is that of its youngest record, or, when its
+ * records have no time stamps, of its last append. (Kafka 4.4, UnifiedLog.deleteOldSegments) */
 #include "state.h"
 
 enum { LOGS_A_TURN = 64, DAY_MS = 86400000 };

@@ -1,8 +1,8 @@
 /* Room: in the tails, in the journal, on the disk.
  *
- * Appends are refused while there is none (store_writable()), and who was refused is told when there
- * is room again. On the disk a reserve is kept free for what was promised already: it is measured
- * about once a second while something is appended, and while it is touched. */
+ * Appends are refused while there is none (store_writable()), and who was refused is told when
+ * there is room again. On the disk a reserve is kept free for what was promised already: it is
+ * measured about once a second while something is appended, and while it is touched. */
 #include "state.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* Walking over the batches of a segment file.
  *
  * The file is read in large pieces; a batch that does not lie in the buffer as a whole moves its
- * start there. What can go wrong: the file ends inside a batch, a length cannot be, the CRC does not
- * match: -EBADMSG with `at` on the batch in question, for the caller to judge. */
+ * start there. What can go wrong: the file ends inside a batch, a length cannot be, the CRC does
+ * not match: -EBADMSG with `at` on the batch in question, for the caller to judge. */
 #include "scan.h"
 
 #include <chronik/storage/index.h>
@@ -34,7 +34,9 @@ static int64_t fill(struct scan *scan, uint64_t len)
     if (have >= len) {
         return (int64_t)have;
     }
-    memmove(scan->buffer.data, scan->buffer.data + skip, have);
+    if (have > 0) {
+        memmove(scan->buffer.data, scan->buffer.data + skip, have);
+    }
     scan->buffer.len = have;
     scan->buffered_at = scan->at;
 

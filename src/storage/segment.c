@@ -168,6 +168,14 @@ void segment_drop_index(struct segment *segment)
     list_remove(&segment->cached);
 }
 
+void segment_forget_index(struct segment *segment)
+{
+    index_release(&segment->index);
+    time_index_release(&segment->times);
+    segment->lead = segment->saved = (struct index_saved){ 0 };
+    segment->time_lead = segment->time_saved = (struct index_saved){ 0 };
+}
+
 void segment_put_index(struct segment *segment, struct index *index, struct time_index *times)
 {
     check(index->n == segment->lead.n && times->n == segment->time_lead.n);

@@ -96,6 +96,9 @@ void segment_save_times(const struct segment *segment, struct buf *out,
 /* Drops the entries from memory that the files have. */
 void segment_drop_index(struct segment *segment);
 
+/* Drops all entries, also what the files have: the index begins anew with what is added next. */
+void segment_forget_index(struct segment *segment);
+
 /* Puts loaded entries in front: `index` and `times` are of the files, and are taken over. */
 void segment_put_index(struct segment *segment, struct index *index, struct time_index *times);
 

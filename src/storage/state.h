@@ -235,7 +235,8 @@ void room_appended(struct store *store);
 
 void settle_init(struct store *store);
 
-/* Something has ended: when the store is to stop, sees whether it may. Looks in the advance step. */
+/* Something has ended: when the store is to stop, sees whether it may. Looks in the advance
+ * step. */
 void store_settle(struct store *store);
 
 /* ---- log.c ------------------------------------------------------------------------------------*/

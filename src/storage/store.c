@@ -2,11 +2,11 @@
  *
  * The happy path: store_open() starts a job that recovers the directory; what it has worked out is
  * put in place on the loop, and `opened` is called. From then on the parts named in state.h do the
- * work. store_close() lets everything come to rest, step by step (settle()): what is under way ends,
- * a last checkpoint says that all is in files, the journal goes.
+ * work. store_close() lets everything come to rest, step by step (settle()): what is under way
+ * ends, a last checkpoint says that all is in files, the journal goes.
  *
- * A failed journal write or sync takes the directory offline (store_fail()): nothing is written any
- * more, nothing more becomes durable, reads go on. */
+ * A failed journal write or sync takes the directory offline (store_fail()): nothing is written
+ * any more, nothing more becomes durable, reads go on. */
 #include "recover.h"
 
 #include "checkpoint.h"
@@ -40,6 +40,9 @@ char *log_file_path(const struct log *log, enum log_file_kind kind, int64_t offs
 static void durable(void *arg, uint64_t lsn, const struct journal_mark *marks, size_t n)
 {
     struct store *store = arg;
+    if (store_offline(store)) {
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         struct log *log = container_of(marks[i].owner, struct log, owner);
         /* What was truncated since is not in the log any more. */
@@ -348,10 +351,11 @@ void store_set_identity(struct store *store, const char *cluster_id, int32_t nod
                         void (*done)(void *arg, int error), void *arg)
 {
     struct identity_job *i = mem_zalloc(sizeof *i);
-    check(strlen(cluster_id) < sizeof i->identity.cluster_id);
+    size_t len = strlen(cluster_id);
+    check(len < sizeof i->identity.cluster_id);
     i->store = store;
     i->identity = store->identity;
-    strcpy(i->identity.cluster_id, cluster_id);
+    memcpy(i->identity.cluster_id, cluster_id, len + 1);
     i->identity.node_id = node_id;
     i->path = store_file_path(store, FILE_META_PROPERTIES);
     i->done = done;

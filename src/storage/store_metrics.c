@@ -53,7 +53,8 @@ void store_metrics(struct store *store, struct metrics *m)
           damaged },
         { "chronikd_log_directory_offline", "1: a journal write or a sync has failed", offline },
         { "chronikd_tail_bytes", "Memory for the newest batches of all partitions", tail_bytes },
-        { "chronikd_unwritten_bytes", "Bytes that only the journal and memory have", unwritten_bytes },
+        { "chronikd_unwritten_bytes", "Bytes that only the journal and memory have",
+          unwritten_bytes },
         { "chronikd_open_segment_files", "Segment files that are open", open_files },
         { "chronikd_journal_file_bytes", "Bytes of the journal's chunk files", journal_bytes },
     };

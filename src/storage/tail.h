@@ -1,9 +1,9 @@
 /* The tails: the newest batches of every log, in memory.
  *
- * Appends are copied once, into slabs: large aligned buffers, filled one after the other by all logs
- * together, from which the journal writes. The tail of a log is a row of entries that point into
- * slabs; it is a gapless end of the log, and holds at least what no segment has yet. Slabs are
- * given up oldest first, under one budget for all logs that counts real memory. */
+ * Appends are copied once, into slabs: large aligned buffers, filled one after the other by all
+ * logs together, from which the journal writes. The tail of a log is a row of entries that point
+ * into slabs; it is a gapless end of the log, and holds at least what no segment has yet. Slabs
+ * are given up oldest first, under one budget for all logs that counts real memory. */
 #ifndef CHRONIK_STORAGE_TAIL_H
 #define CHRONIK_STORAGE_TAIL_H
 

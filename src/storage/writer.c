@@ -1,9 +1,9 @@
 /* From the tails into the segments.
  *
- * An entry may wait in its tail for a while, so that writes are few and large. It is written when it
- * is old enough, when its log has gathered enough, when its slab is needed, or when a checkpoint
- * asks for it; never before the journal holds it durably, since what a torn journal loses must not
- * be in a segment. One write at a time is under way for a log.
+ * An entry may wait in its tail for a while, so that writes are few and large. It is written when
+ * it is old enough, when its log has gathered enough, when its slab is needed, or when a
+ * checkpoint asks for it; never before the journal holds it durably, since what a torn journal
+ * loses must not be in a segment. One write at a time is under way for a log.
  *
  * The happy path of a log: writer_note() (AGING), writer_ready() or the timer (READY), the pump
  * takes it and starts a write of the entries that are durable and lie in one segment (BUSY): make

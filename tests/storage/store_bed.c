@@ -18,6 +18,7 @@ static void failed(void *arg, int error, const char *message)
     bed->failed = true;
     bed->error = error;
     snprintf(bed->message, sizeof bed->message, "%s", message);
+    print_message("%s\n", message);
 }
 
 static void room(void *arg)
@@ -181,8 +182,8 @@ struct log *bed_create(struct bed *bed, const char *topic, uint8_t id, int32_t p
 
 /* ---- appending --------------------------------------------------------------------------------*/
 
-static struct buf make_batch(struct bed *bed, uint64_t first, unsigned n, size_t len,
-                             int64_t producer, int32_t sequence)
+struct buf bed_batch_producer(struct bed *bed, uint64_t first, unsigned n, size_t len,
+                              int64_t producer, int32_t sequence)
 {
     struct batch_builder b;
     struct buf out;
@@ -206,7 +207,7 @@ static struct buf make_batch(struct bed *bed, uint64_t first, unsigned n, size_t
 
 struct buf bed_batch(struct bed *bed, uint64_t first, unsigned n, size_t len)
 {
-    return make_batch(bed, first, n, len, -1, -1);
+    return bed_batch_producer(bed, first, n, len, -1, -1);
 }
 
 static bool has_room(struct bed *bed)
@@ -238,14 +239,14 @@ static int append(struct bed *bed, struct log *log, struct buf *batch)
 
 int bed_append(struct bed *bed, struct log *log, uint64_t first, unsigned n, size_t len)
 {
-    struct buf batch = make_batch(bed, first, n, len, -1, -1);
+    struct buf batch = bed_batch_producer(bed, first, n, len, -1, -1);
     return append(bed, log, &batch);
 }
 
 int bed_append_producer(struct bed *bed, struct log *log, uint64_t first, unsigned n, size_t len,
                         int64_t producer, int32_t sequence)
 {
-    struct buf batch = make_batch(bed, first, n, len, producer, sequence);
+    struct buf batch = bed_batch_producer(bed, first, n, len, producer, sequence);
     return append(bed, log, &batch);
 }
 

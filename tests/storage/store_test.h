@@ -60,9 +60,12 @@ void bed_run_done(struct bed *bed);
 struct log *bed_create(struct bed *bed, const char *topic, uint8_t id, int32_t partition,
                        const struct log_config *config);
 
-/* A batch of `n` records whose values are the ids first, first + 1, …, each padded to `len` bytes.
- * The caller frees it. */
+/* A batch of `n` records whose values are the ids from `first` on, each padded to `len` bytes. The
+ * caller frees it. */
 struct buf bed_batch(struct bed *bed, uint64_t first, unsigned n, size_t len);
+
+struct buf bed_batch_producer(struct bed *bed, uint64_t first, unsigned n, size_t len,
+                              int64_t producer, int32_t sequence);
 
 /* Appends such a batch as a leader of epoch 1; returns what log_append() does. */
 int bed_append(struct bed *bed, struct log *log, uint64_t first, unsigned n, size_t len);

@@ -2,14 +2,14 @@
  *
  *   log start      first offset that still counts (DeleteRecords, retention)
  *   high watermark what is committed; the partition sets it, the log keeps it for checkpoints
- *   durable end    everything below it is on stable storage (DLEO): moves when a journal write returns
+ *   durable end    everything below it is on stable storage (DLEO); moves when a write returns
  *   end            the next offset (LEO): everything below it is written or on its way
  *
  *       log start <= high watermark <= durable end <= end
  *
- * (after a truncation or a new log start the lower ones are pulled along). Reads see everything below
- * `end`; who may see what is the partition's business. Errors are -errno; those that a client sees
- * are made by the caller. */
+ * (after a truncation or a new log start the lower ones are pulled along). Reads see everything
+ * below `end`; who may see what is the partition's business. Errors are -errno; those that a
+ * client sees are made by the caller. */
 #ifndef CHRONIK_STORAGE_LOG_H
 #define CHRONIK_STORAGE_LOG_H
 
@@ -59,6 +59,7 @@ uint64_t log_size_from(const struct log *log, int64_t offset);
  * must not lead. `log_damage` is a sentence, or NULL. */
 const char *log_damage(const struct log *log);
 
+/* Applies from the next append, or retention, on. */
 void log_configure(struct log *log, const struct log_config *config);
 
 /* Calls `moved(arg)` in the events step whenever the durable end has moved. One listener. */
@@ -67,7 +68,7 @@ void log_listen(struct log *log, void (*moved)(void *arg), void *arg);
 /* The partition's high watermark, never above the durable end. */
 void log_set_high_watermark(struct log *log, int64_t offset);
 
-/* ---- appending ----------------------------------------------------------------------------------*/
+/* ---- appending --------------------------------------------------------------------------------*/
 
 struct log_append {
     struct bytes batches;  /* in: whole valid batches; copied once, into the journal's buffer */
@@ -87,7 +88,7 @@ int log_append(struct log *log, struct log_append *append);
 /* The producers of this log: decide with it before an append (storage/producers.h). */
 struct producers *log_producers(struct log *log);
 
-/* ---- reading ------------------------------------------------------------------------------------*/
+/* ---- reading ----------------------------------------------------------------------------------*/
 
 /* A read, embedded by the caller, who keeps it until it is done or cancelled. */
 struct log_read {
@@ -97,14 +98,14 @@ struct log_read {
     bool at_least_one;   /* in: give the first batch even when it is larger than max_bytes */
     void (*done)(struct log_read *read, int error); /* in */
     void *arg;           /* in: for the caller */
-    struct chain batches; /* out: references to the tail or to a fetched chunk; the caller releases */
+    struct chain batches; /* out: references to the tail or to what was read; the caller releases */
     int64_t next;        /* out: offset behind the last batch; `offset` when there is none */
     void *op;            /* private: NULL when no read is under way */
 };
 
 /* Reads. 0: done at once, `batches` is set, `done` is not called. -EINPROGRESS: `done` follows, in
- * the events step. -ERANGE: below the log start or above the end. -ENOENT: deleted. -EIO: damaged or
- * unreadable. */
+ * the events step. -ERANGE: below the log start or above the end. -ENOENT: deleted. -EIO: damaged
+ * or unreadable. */
 int log_read(struct log *log, struct log_read *read);
 
 /* Forgets a read under way: `done` will not be called. Harmless when none is. */
@@ -127,7 +128,7 @@ struct log_find {
 int log_find(struct log *log, struct log_find *find);
 void log_find_cancel(struct log_find *find);
 
-/* ---- leader epochs (KIP-101, KIP-279) ------------------------------------------------------------*/
+/* ---- leader epochs (KIP-101, KIP-279) ---------------------------------------------------------*/
 
 /* A leader begins epoch `epoch` at the log's end: journals (epoch, end). The epoch must be larger
  * than the last one; otherwise nothing happens. */
@@ -142,7 +143,7 @@ int32_t log_epoch_at(const struct log *log, int64_t offset);
 /* What OffsetForLeaderEpoch answers: as epochs_end() (storage/epochs.h). */
 void log_epoch_end(const struct log *log, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end);
 
-/* ---- cutting --------------------------------------------------------------------------------------*/
+/* ---- cutting ----------------------------------------------------------------------------------*/
 
 /* Drops everything at or above `offset` (a follower that diverged). Memory at once; files once the
  * journal's record is durable, then `done(arg, 0 or -errno)`. No append to this log before that. */

@@ -1,11 +1,12 @@
 /* A log directory: every partition log in it, and the journal that makes them durable.
  *
  * All appends of a loop turn, of all partitions, go to the journal in one write; segments (Kafka's
- * format) are written later, lazily, in large pieces, and a checkpoint lets the journal's chunks be
- * reused (docs/data-files.md). What no segment has yet stays in memory: the tail.
+ * format) are written later, lazily, in large pieces, and a checkpoint lets the journal's chunks
+ * be reused (docs/data-files.md). What no segment has yet stays in memory: the tail.
  *
- * A directory is opened by a job that recovers it; the store serves from `opened` on. When a journal
- * write or a sync fails the directory is offline for good: nothing in it is acknowledged any more.
+ * A directory is opened by a job that recovers it; the store serves from `opened` on. When a
+ * journal write or a sync fails the directory is offline for good: nothing in it is acknowledged
+ * any more.
  *
  * Who may call: the loop's thread only. */
 #ifndef CHRONIK_STORAGE_STORE_H
@@ -22,15 +23,15 @@ struct log_config;
 
 struct store_config {
     uint64_t tail_bytes;         /* memory for the tail of all logs; appends wait above it */
-    uint64_t journal_bytes_max;  /* all chunks together; 0: 512 MiB or an eighth of the file system */
+    uint64_t journal_bytes_max;  /* all chunks together; 0: 512 MiB or an eighth of the disk */
     uint64_t journal_chunk_bytes; /* 0: 16 MiB, smaller on small file systems */
-    uint64_t group_bytes_max;    /* one journal write; 0: 4 MiB */
+    uint64_t group_bytes_max;    /* one journal write; 0: 2 MiB, or an eighth of a chunk */
     unsigned open_files_max;     /* segment files kept open; 0: 1,000 */
     uint64_t reserve_bytes;      /* space kept free (rule 23); UINT64_MAX: 5 GiB or 5 % */
     uint64_t checkpoint_max_ns, checkpoint_idle_ns; /* 0: 60 s after the first, 1 s after the last
                                                        change */
-    uint64_t write_age_ns;       /* 0: 200 ms; an append reaches its segment about this late */
-    uint64_t delete_delay_ns;    /* file.delete.delay.ms of segments that were cut off or expired */
+    uint64_t write_age_ns;       /* 0: 500 ms; an append reaches its segment about this late */
+    uint64_t delete_delay_ns;    /* file.delete.delay.ms of segments below a new log start */
 };
 
 /* What meta.properties says. */
@@ -68,15 +69,15 @@ struct store_events {
 struct store *store_open(struct loop *loop, const char *path, const struct store_config *config,
                          const struct store_events *events, void *arg);
 
-/* Stops cleanly: finishes the journal's writes, writes all segments, indexes and producer snapshots,
- * checkpoints, and marks the directory clean with the broker epoch (KIP-966). No append may follow.
- * `closed` gets 0 or -errno; then call store_free(). */
+/* Stops cleanly: finishes the journal's writes, writes all segments, indexes and producer
+ * snapshots, checkpoints, and marks the directory clean with the broker epoch (KIP-966). No append
+ * may follow. `closed` gets 0 or -errno; then call store_free(). */
 void store_close(struct store *store, int64_t broker_epoch, void (*closed)(void *arg, int error),
                  void *arg);
 
 /* Stops as a kill would: nothing more is written, nothing more becomes durable. `closed` gets
- * -ESHUTDOWN when the requests that are under way have come back; then call store_free(). For tests,
- * and for a process that has to end at once. */
+ * -ESHUTDOWN when the requests that are under way have come back; then call store_free(). For
+ * tests, and for a process that has to end at once. */
 void store_abandon(struct store *store, void (*closed)(void *arg, int error), void *arg);
 
 /* Frees the memory. Only after `closed`, or after `opened` reported an error. */
