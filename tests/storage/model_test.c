@@ -1,8 +1,9 @@
 /* Random operations on a store, compared with a model in memory: appends small and large, with and
- * without producers, truncations, new log starts, deletions and re-creations, clean stops, crashes.
+ * without producers, truncations, new log starts, deletions and re-creations, clean stops,
+ * crashes.
  *
- * A crash may lose what was not durable, in order: what is found must be the state after some prefix
- * of the operations since all was known to be durable, and hold everything acknowledged. */
+ * A crash may lose what was not durable, in order: what is found must be the state after some
+ * prefix of the operations since all was known to be durable, and hold everything acknowledged. */
 #include "store_test.h"
 
 enum { LOGS = 4, PRODUCERS = 3, WINDOW = 5 };
@@ -341,20 +342,8 @@ static void no_damage(struct log *log, void *arg)
     }
 }
 
-/* With CHRONIK_KEEP the directory is copied there before each start. */
-static void keep_copy(const struct bed *bed)
-{
-    const char *keep = getenv("CHRONIK_KEEP");
-    if (keep != NULL) {
-        char *command = mem_sprintf("rm -rf '%s'; cp -r '%s' '%s'", keep, bed->dir, keep);
-        assert_int_equal(system(command), 0);
-        free(command);
-    }
-}
-
 static void reopen(struct world *w)
 {
-    keep_copy(&w->bed);
     if (bed_try_open(&w->bed) != 0) {
         fail_msg("%s", w->bed.message);
     }
