@@ -146,7 +146,7 @@ static bool same(struct world *w, struct log *log, const struct model *m, bool c
     return ok;
 }
 
-/* The batches in the log that a producer's window must remember are duplicates, at their offsets. */
+/* Batches in the log that a producer's window must remember are duplicates, at their offsets. */
 static void check_producers(struct world *w, unsigned i)
 {
     const struct model *m = &w->now[i];
