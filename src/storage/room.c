@@ -1,8 +1,9 @@
 /* Room: in the tails, in the journal, on the disk.
  *
  * Appends are refused while there is none (store_writable()), and who was refused is told when
- * there is room again. On the disk a reserve is kept free for what was promised already: it is
- * measured about once a second while something is appended, and while it is touched. */
+ * there is room again, or when the disk turns out to be full: then waiting is no use. On the disk
+ * a reserve is kept free for what was promised already: it is measured about once a second while
+ * something is appended, and while it is touched. */
 #include "state.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ static void measured(struct job *job)
     }
     free(check);
     bool low = store->space_available < reserve(store);
-    if (!low && (store->full || !list_empty(&store->stuck))) {
+    if (!low) { /* what failed for want of space may go now */
         writer_retry(store);
         journal_retry(store->journal);
     }
@@ -109,7 +110,8 @@ static void look(struct loop_task *task)
         return;
     }
     int error = store_writable(store);
-    if (error == -ENOSPC && !timer_is_set(&store->room_timer)) {
+    if (error != 0 && !timer_is_set(&store->room_timer)) {
+        /* Full, or waiting for files: that may be for want of space, which nobody has measured. */
         timer_set_in(&store->room_timer, CHECK_NS);
     }
     if (error == -EAGAIN && !tail_has_room(store)) {
@@ -118,7 +120,8 @@ static void look(struct loop_task *task)
     if (store->first_change_ns != 0 && journal_half_full(store->journal)) {
         checkpoint_start(store);
     }
-    if (error == 0 && store->want_room && journal_room(store->journal, store->want_bytes)) {
+    bool has_room = error == 0 && journal_room(store->journal, store->want_bytes);
+    if (store->want_room && (has_room || error == -ENOSPC)) {
         store->want_room = false;
         store->want_bytes = 0;
         store->events->room(store->arg);

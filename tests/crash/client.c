@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+/* librdkafka is quiet unless $LOAD_DEBUG is set. */
 static void be_silent(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     if (getenv("LOAD_DEBUG") != NULL) {
@@ -43,7 +44,11 @@ rd_kafka_t *client_new(const struct load_options *options, rd_kafka_type_t type,
     };
     char error[200];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    static const struct client_setting DEBUG[] = { { "debug", "eos,msg" }, { NULL, NULL } };
     set(conf, SETTINGS);
+    if (getenv("LOAD_DEBUG") != NULL) {
+        set(conf, DEBUG);
+    }
     set(conf, extra);
     rd_kafka_conf_set_log_cb(conf, be_silent);
     if (delivered != NULL) {

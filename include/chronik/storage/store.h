@@ -60,7 +60,8 @@ struct store_events {
     /* The directory went offline: a journal write or sync failed. Comes once. */
     void (*failed)(void *arg, int error, const char *message);
 
-    /* There is room again after an append was refused with -EAGAIN or -ENOSPC. */
+    /* There is room again after an append was refused with -EAGAIN or -ENOSPC; or, after -EAGAIN,
+     * it would be refused with -ENOSPC now. */
     void (*room)(void *arg);
 };
 
