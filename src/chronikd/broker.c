@@ -50,7 +50,7 @@ static int64_t setting(const struct broker *broker, const char *name)
     return config_number(&layers, name);
 }
 
-/* ---- serving -----------------------------------------------------------------------------------------*/
+/* ---- serving ---------------------------------------------------------------------------------*/
 
 static void say_serving(struct broker *broker)
 {
@@ -112,7 +112,7 @@ static void serve(struct broker *broker)
     meta_broker_state(broker->meta, &request, far_deadline(broker), unfenced, broker);
 }
 
-/* ---- reporting what a directory holds -------------------------------------------------------------------*/
+/* ---- reporting what a directory holds --------------------------------------------------------*/
 
 struct report {
     struct broker *broker;
@@ -201,8 +201,8 @@ static void report(struct broker *broker)
     free(request.topics);
 }
 
-/* Only a directory that the cluster does not know may bring topics; from a known one, what the metadata
- * does not place here was deleted or moved while the node was away. */
+/* Only a directory that the cluster does not know may bring topics; from a known one, what the
+ * metadata does not place here was deleted or moved while the node was away. */
 static void report_or_serve(struct broker *broker)
 {
     const struct image_broker *self = image_broker(meta_image(broker->meta), broker->node_id);
@@ -216,7 +216,7 @@ static void report_or_serve(struct broker *broker)
     }
 }
 
-/* ---- joining ---------------------------------------------------------------------------------------------*/
+/* ---- joining ---------------------------------------------------------------------------------*/
 
 static void identity_written(void *arg, int error)
 {
@@ -225,8 +225,8 @@ static void identity_written(void *arg, int error)
         return;
     }
     if (error != 0) {
-        diag_error(broker->diag, DIAG_BROKER, "cannot write meta.properties: %s; check the directory",
-                   strerror(-error));
+        diag_error(broker->diag, DIAG_BROKER,
+                   "cannot write meta.properties: %s; check the directory", strerror(-error));
         fail(broker, EXIT_STORAGE);
         return;
     }
@@ -321,7 +321,7 @@ static void controller_changed(void *arg, int32_t controller)
     diag_info(broker->diag, DIAG_META, "controller node=%" PRId32, controller);
 }
 
-/* ---- changes of the metadata -------------------------------------------------------------------------------*/
+/* ---- changes of the metadata -----------------------------------------------------------------*/
 
 static void topic_created(void *arg, const struct image_topic *topic)
 {
@@ -398,14 +398,15 @@ static void join(struct broker *broker)
     struct meta_voter *members = voters(broker, &config.n_voters);
     config.voters = members;
     move(broker, BROKER_JOINING);
-    broker->meta = meta_open(broker->loop, broker->options->raft_dir, &config, &META_EVENTS, broker);
+    broker->meta =
+        meta_open(broker->loop, broker->options->raft_dir, &config, &META_EVENTS, broker);
     free(members);
     broker->api.meta = broker->meta;
     cluster_join(broker);
     meta_metrics(broker->meta, &broker->metrics);
 }
 
-/* ---- recovering ------------------------------------------------------------------------------------------*/
+/* ---- recovering ------------------------------------------------------------------------------*/
 
 static bool identity_fits(struct broker *broker)
 {
@@ -468,7 +469,8 @@ static void store_opened(void *arg, int error, const char *message)
     join(broker);
 }
 
-/* Nothing of the only directory can be acknowledged any more. Who waits is told; a restart recovers. */
+/* Nothing of the only directory can be acknowledged any more. Who waits is told; a restart
+ * recovers. */
 static void store_broke(void *arg, int error, const char *message)
 {
     struct broker *broker = arg;
@@ -510,7 +512,7 @@ static void complain(struct timer *timer)
     timer_set_in(timer, COMPLAIN_S * NS_PER_S);
 }
 
-/* ---- start -----------------------------------------------------------------------------------------------*/
+/* ---- start -----------------------------------------------------------------------------------*/
 
 static uint64_t memory_bytes(const struct broker *broker)
 {
@@ -590,7 +592,7 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     return 0;
 }
 
-/* ---- stop ------------------------------------------------------------------------------------------------*/
+/* ---- stop ------------------------------------------------------------------------------------*/
 
 static void all_closed(void *arg)
 {
@@ -672,8 +674,9 @@ static void stopping_known(void *arg, enum kafka_error error, const void *respon
     }
 }
 
-/* Tells the controller, which moves the leadership of all partitions to others that are in sync. Requests
- * are served meanwhile: who asks for a partition that has moved is told where it is now. */
+/* Tells the controller, which moves the leadership of all partitions to others that are in sync.
+ * Requests are served meanwhile: who asks for a partition that has moved is told where it is now.
+ * */
 static void hand_over_leadership(struct broker *broker)
 {
     enum { ASK_S = 3 };

@@ -3,12 +3,14 @@
  * A start goes through these states; what a step needs, the steps before have made:
  *
  *   RECOVERING   listeners are open (they wait for nobody); the store recovers its directory
- *   JOINING      the metadata's Raft replica runs; the broker asks to be registered, which waits for a leader
+ *   JOINING      the metadata's Raft replica runs; the broker asks to be registered, which waits for
+ *                a leader
  *   REPORTING    directories that the cluster does not know say what they hold, and it is settled
  *   SERVING      requests are answered
  *   STOPPING     connections, then the store, then the metadata are closed
  *
- * Nothing is proposed before there is a Raft leader; requests that need metadata wait for SERVING. */
+ * Nothing is proposed before there is a Raft leader; requests that need metadata wait for SERVING.
+ * */
 #ifndef CHRONIK_CHRONIKD_BROKER_H
 #define CHRONIK_CHRONIKD_BROKER_H
 
@@ -57,8 +59,8 @@ struct broker {
     int exit_code;
 };
 
-/* Opens the listeners and begins to start; the loop does the rest. 0, or the code to exit with, after the
- * reason was logged. */
+/* Opens the listeners and begins to start; the loop does the rest. 0, or the code to exit with,
+ * after the reason was logged. */
 int broker_start(struct broker *broker, struct loop *loop, struct process_log *log,
                  const struct options *options);
 
@@ -68,8 +70,8 @@ void broker_stop(struct broker *broker);
 /* After loop_run(): gives everything back; returns the exit code. */
 int broker_finish(struct broker *broker);
 
-/* The listener for the other nodes, and what goes over their links; nothing in a cluster of one. 0, or
- * the code to exit with. */
+/* The listener for the other nodes, and what goes over their links; nothing in a cluster of one. 0,
+ * or the code to exit with. */
 int cluster_open(struct broker *broker);
 
 /* The metadata is open: tells it which peers are linked already. */

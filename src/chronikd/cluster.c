@@ -19,7 +19,7 @@ static enum peer_channel channel_of(enum fetcher_kind kind)
     return kind == FETCHER_HOT ? PEER_FETCH : PEER_CATCH_UP;
 }
 
-/* ---- out ---------------------------------------------------------------------------------------------*/
+/* ---- out -------------------------------------------------------------------------------------*/
 
 static void send_meta(void *arg, int32_t peer, struct chain *frame)
 {
@@ -65,7 +65,7 @@ static size_t queued_records(void *link)
 
 static const struct feed_transport FEED = { .send = send_records, .queued = queued_records };
 
-/* ---- in ----------------------------------------------------------------------------------------------*/
+/* ---- in --------------------------------------------------------------------------------------*/
 
 static void link_opened(void *arg, struct peer_link *link)
 {
@@ -136,7 +136,7 @@ static const struct peers_handler HANDLER = {
     .unreachable = unreachable,
 };
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life ------------------------------------------------------------------------------------*/
 
 int cluster_open(struct broker *broker)
 {

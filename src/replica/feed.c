@@ -1,12 +1,13 @@
 /* The leader's side of a replication stream.
  *
- * The happy path: a fetch names a partition and an offset, the entry waits; an append in this turn marks it
- * dirty, run() reads the new batches from the log's memory and sends them. The follower has written them,
- * says the next offset, and later how far it is durable; both go to the in-sync set (replica/isr.h).
+ * The happy path: a fetch names a partition and an offset, the entry waits; an append in this turn
+ * marks it dirty, run() reads the new batches from the log's memory and sends them. The follower
+ * has written them, says the next offset, and later how far it is durable; both go to the in-sync
+ * set (replica/isr.h).
  *
- * What can go wrong: the follower's log has left ours: it is told where, and nothing it says about its
- * progress counts before it has come back (rule 13). A read fails: the error is the answer, and the
- * follower asks again later. The link is slow: the feed waits until it has drained. */
+ * What can go wrong: the follower's log has left ours: it is told where, and nothing it says about
+ * its progress counts before it has come back (rule 13). A read fails: the error is the answer, and
+ * the follower asks again later. The link is slow: the feed waits until it has drained. */
 #include <chronik/replica/feed.h>
 
 #include <chronik/io/timer.h>
@@ -55,7 +56,7 @@ struct feed {
     struct timer news;
 };
 
-/* ---- entries -----------------------------------------------------------------------------------------*/
+/* ---- entries ---------------------------------------------------------------------------------*/
 
 struct entry_key {
     const struct uuid *topic_id;
@@ -147,7 +148,7 @@ static struct partition *find_partition(struct feed_entry *entry, enum kafka_err
     return p;
 }
 
-/* ---- answers -----------------------------------------------------------------------------------------*/
+/* ---- answers ---------------------------------------------------------------------------------*/
 
 /* A frame in the making. */
 struct writer {
@@ -214,7 +215,7 @@ static void flush(struct writer *w)
     arena_init(&w->arena, 0);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------------*/
+/* ---- reading ---------------------------------------------------------------------------------*/
 
 static enum kafka_error error_of_read(int error)
 {
@@ -239,8 +240,8 @@ static void read_done(struct log_read *read, int error)
     mark_dirty(entry);
 }
 
-/* Has the follower's log left ours? Its last epoch must reach at least up to its end here. Where our log
- * begins there is nothing to compare. */
+/* Has the follower's log left ours? Its last epoch must reach at least up to its end here. Where
+ * our log begins there is nothing to compare. */
 static bool diverges(struct writer *w, const struct partition *p, struct feed_entry *entry)
 {
     int32_t epoch;
@@ -376,7 +377,7 @@ static void tell_moved(struct timer *timer)
     flush(&w);
 }
 
-/* ---- what the follower says --------------------------------------------------------------------------*/
+/* ---- what the follower says ------------------------------------------------------------------*/
 
 static void take_partition(struct feed *feed, const struct uuid *topic_id,
                            const struct fetch_request_partition *from)
@@ -486,7 +487,7 @@ int feed_receive(struct feed *feed, struct bytes frame)
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life ------------------------------------------------------------------------------------*/
 
 struct feed *feed_new(struct replicas *replicas, int32_t follower,
                       const struct feed_transport *transport, void *link)

@@ -1,9 +1,9 @@
 /* The running fetch.
  *
- * look() walks the dirty entries once: each is read as far as the limits allow; one that has nothing to
- * tell leaves the dirty list until its partition has news. Then the fetch is either done, or it waits
- * for reads under way, for news, or for its time to be up. What was read stays collected in the entries,
- * so that news costs one more read of what is new. */
+ * look() walks the dirty entries once: each is read as far as the limits allow; one that has
+ * nothing to tell leaves the dirty list until its partition has news. Then the fetch is either
+ * done, or it waits for reads under way, for news, or for its time to be up. What was read stays
+ * collected in the entries, so that news costs one more read of what is new. */
 #include <chronik/replica/fetch.h>
 
 #include <errno.h>
@@ -55,7 +55,8 @@ static struct partition *find(struct fetch *fetch, struct fetch_entry *entry)
     return p;
 }
 
-/* Has the client's log left ours (KIP-595)? Its last epoch must reach at least up to its offset here. */
+/* Has the client's log left ours (KIP-595)? Its last epoch must reach at least up to its offset
+ * here. */
 static bool diverges(const struct partition *p, struct fetch_entry *entry)
 {
     int32_t epoch;
@@ -138,7 +139,8 @@ static bool read_entry(struct fetch *fetch, struct fetch_entry *entry)
     int64_t below = partition_visible_end(p);
     uint64_t used = fetch->bytes + fetch->asked;
     uint64_t room = used < fetch->max_bytes ? fetch->max_bytes - used : 0;
-    uint64_t own = entry->batches.len < entry->max_bytes ? entry->max_bytes - entry->batches.len : 0;
+    uint64_t had = entry->batches.len;
+    uint64_t own = had < entry->max_bytes ? entry->max_bytes - had : 0;
     bool first = used == 0;
 
     if (entry->next >= below) {

@@ -1,10 +1,11 @@
 /* Fetchers: saying positions, taking records, cutting what diverged.
  *
- * What can go wrong: the leader answers with an error: the partition asks again after a moment, with
- * whatever the metadata says by then. Our log has left the leader's: it is cut where they part
- * (KIP-101, KIP-279), journal first, and never below what is committed (rule 14): that takes the replica
- * offline instead. The leader's log begins above our end: ours is emptied and goes on from there. The store
- * has no room: the partition waits; its leader will drop it from the in-sync set if that takes long. */
+ * What can go wrong: the leader answers with an error: the partition asks again after a moment,
+ * with whatever the metadata says by then. Our log has left the leader's: it is cut where they part
+ * (KIP-101, KIP-279), journal first, and never below what is committed (rule 14): that takes the
+ * replica offline instead. The leader's log begins above our end: ours is emptied and goes on from
+ * there. The store has no room: the partition waits; its leader will drop it from the in-sync set
+ * if that takes long. */
 #include <chronik/replica/feed.h>
 
 #include <chronik/meta/meta.h>
@@ -51,7 +52,7 @@ void followed_init(struct followed *followed)
     list_init(&followed->durable);
 }
 
-/* ---- saying --------------------------------------------------------------------------------------*/
+/* ---- saying ----------------------------------------------------------------------------------*/
 
 static void soon(struct fetcher *fetcher)
 {
@@ -215,7 +216,7 @@ static void say(struct loop_task *task)
     say_durable_ends(fetcher);
 }
 
-/* ---- following and leaving -----------------------------------------------------------------------*/
+/* ---- following and leaving -------------------------------------------------------------------*/
 
 static struct fetcher *find(const struct replicas *r, int32_t leader, enum fetcher_kind kind)
 {
@@ -332,7 +333,7 @@ void fetchers_release(struct replicas *r)
     }
 }
 
-/* ---- records -------------------------------------------------------------------------------------*/
+/* ---- records ---------------------------------------------------------------------------------*/
 
 /* Far behind: to the throttled stream. Caught up: back to the hot one. */
 static void choose_stream(struct partition *p, size_t bytes)
@@ -401,7 +402,7 @@ static void take_state(struct partition *p, const struct fetch_response_partitio
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
 }
 
-/* ---- truncation ----------------------------------------------------------------------------------*/
+/* ---- truncation ------------------------------------------------------------------------------*/
 
 static void truncated(void *arg, int error)
 {
@@ -414,7 +415,8 @@ static void truncated(void *arg, int error)
     }
 }
 
-/* Where the logs part: the leader knows the end of the largest epoch at or below our last one (KIP-279). */
+/* Where the logs part: the leader knows the end of the largest epoch at or below our last one
+ * (KIP-279). */
 static int64_t parting_offset(const struct partition *p, int32_t epoch, int64_t end)
 {
     int32_t own_epoch;
@@ -452,14 +454,14 @@ static void truncate(struct partition *p, int64_t offset)
     }
 }
 
-/* ---- answers -------------------------------------------------------------------------------------*/
+/* ---- answers ---------------------------------------------------------------------------------*/
 
 static void take_error(struct partition *p, const struct fetch_response_partition *from)
 {
     int64_t start = from->log_start_offset, end = log_end(p->log);
     if (from->error != KAFKA_OFFSET_OUT_OF_RANGE || start < 0) {
         say_later(p, from->error == KAFKA_KAFKA_STORAGE_ERROR ? 10 * ROOM_RETRY_MS : RETRY_MS);
-    } else if (end > start) { /* nothing of ours is known there: it is of a history that was given up */
+    } else if (end > start) { /* nothing of ours is known there: of a history that was given up */
         truncate(p, max_i64(start, log_start_offset(p->log)));
     } else {
         diag_info(p->replicas->diag, DIAG_REPLICA,

@@ -1,11 +1,12 @@
 /* In-sync sets: progress of followers, the committed end, proposals.
  *
- * The happy path: a follower's durable end arrives, the partition becomes dirty, the advance step moves
- * the high watermark. A follower that has caught up is put on the list of proposals, which the flush step
- * sends as one request; the metadata's change comes back through isr_follow().
+ * The happy path: a follower's durable end arrives, the partition becomes dirty, the advance step
+ * moves the high watermark. A follower that has caught up is put on the list of proposals, which
+ * the flush step sends as one request; the metadata's change comes back through isr_follow().
  *
- * What can go wrong: a proposal is refused, because the metadata has moved on: it is forgotten, and made
- * again if it still holds. Its outcome is unknown (time-out): the maximal set stays, and it is made again. */
+ * What can go wrong: a proposal is refused, because the metadata has moved on: it is forgotten, and
+ * made again if it still holds. Its outcome is unknown (time-out): the maximal set stays, and it is
+ * made again. */
 #include <chronik/replica/table.h>
 
 #include <chronik/meta/meta.h>
@@ -35,7 +36,7 @@ static struct follower *find(struct partition *p, int32_t broker)
     return NULL;
 }
 
-/* ---- following the metadata ------------------------------------------------------------------------*/
+/* ---- following the metadata ------------------------------------------------------------------*/
 
 static struct follower follower_init(const struct partition *p, int32_t broker)
 {
@@ -87,7 +88,7 @@ void isr_follow(struct partition *p, const struct image_partition *state, bool n
     }
 }
 
-/* ---- the committed end -----------------------------------------------------------------------------*/
+/* ---- the committed end -----------------------------------------------------------------------*/
 
 bool isr_is_large_enough(const struct partition *p)
 {
@@ -110,7 +111,7 @@ int64_t isr_committed_end(const struct partition *p)
     return max_i64(end, p->high_watermark);
 }
 
-/* ---- proposals -------------------------------------------------------------------------------------*/
+/* ---- proposals -------------------------------------------------------------------------------*/
 
 static void want_proposal(struct partition *p)
 {
@@ -150,10 +151,11 @@ static uint64_t lag_limit(const struct replicas *r)
 static bool choose(struct partition *p, struct meta_change_isr_request_member *members,
                    int32_t *ret_n, uint64_t now, uint64_t limit)
 {
-    const struct image_broker *self = image_broker(meta_image(p->replicas->meta), p->replicas->node_id);
+    const struct replicas *r = p->replicas;
+    const struct image_broker *self = image_broker(meta_image(r->meta), r->node_id);
     bool changed = false;
     members[0] = (struct meta_change_isr_request_member){
-        .broker = p->replicas->node_id,
+        .broker = r->node_id,
         .epoch = self ? self->epoch : -1,
     };
     *ret_n = 1;
@@ -279,7 +281,7 @@ void isr_send_proposals(struct replicas *r)
                     proposal);
 }
 
-/* ---- progress --------------------------------------------------------------------------------------*/
+/* ---- progress --------------------------------------------------------------------------------*/
 
 static void note_progress(struct partition *p, struct follower *f)
 {

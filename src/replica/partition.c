@@ -2,11 +2,12 @@
  *
  * The happy path of a produce: the handler has validated the batch; partition_produce() asks the
  * producer state whether it is new, appends it, and parks the produce in offset order. When the
- * journal's write has returned, the log's listener marks the partition dirty; the advance step moves the
- * high watermark and answers every produce it has passed, and tells the fetches that watch.
+ * journal's write has returned, the log's listener marks the partition dirty; the advance step
+ * moves the high watermark and answers every produce it has passed, and tells the fetches that
+ * watch.
  *
- * A retried batch that is in the log already is parked on the original's offsets: it is acknowledged
- * when, and only when, the original is (rule 11). */
+ * A retried batch that is in the log already is parked on the original's offsets: it is
+ * acknowledged when, and only when, the original is (rule 11). */
 #include <chronik/replica/table.h>
 
 #include <chronik/base/states.h>
@@ -35,7 +36,7 @@ static const struct state PARTITION_STATES[] = {
     },
 };
 
-/* ---- waking ----------------------------------------------------------------------------------------*/
+/* ---- waking ----------------------------------------------------------------------------------*/
 
 static void finish(struct partition *p, struct produce *produce, enum kafka_error error)
 {
@@ -85,9 +86,10 @@ static void tell_followers(struct partition *p)
     }
 }
 
-/* ---- the advance step --------------------------------------------------------------------------------*/
+/* ---- the advance step ------------------------------------------------------------------------*/
 
-/* A leader's is what its in-sync set has; a follower's what its leader says, as far as it is durable. */
+/* A leader's is what its in-sync set has; a follower's what its leader says, as far as it is
+ * durable. */
 static int64_t committed_end(const struct partition *p)
 {
     switch (p->role) {
@@ -146,7 +148,7 @@ static void log_moved(void *arg)
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life ------------------------------------------------------------------------------------*/
 
 struct partition *partition_new(struct replicas *replicas, struct topic_replicas *topic,
                                 int32_t index)
@@ -272,7 +274,7 @@ void partition_fail(struct partition *p)
     tell_watches(p);
 }
 
-/* ---- what clients ask --------------------------------------------------------------------------------*/
+/* ---- what clients ask ------------------------------------------------------------------------*/
 
 enum kafka_error partition_check_leader(const struct partition *p, int32_t client_epoch)
 {
@@ -296,7 +298,7 @@ bool partition_offsets_settled(const struct partition *p)
     return p->high_watermark >= p->epoch_start;
 }
 
-/* ---- producing -----------------------------------------------------------------------------------------*/
+/* ---- producing -------------------------------------------------------------------------------*/
 
 static enum produce_outcome refuse(struct produce *produce, enum kafka_error error,
                                    const char *message)
@@ -379,7 +381,7 @@ void partition_produce_cancel(struct produce *produce)
     list_remove(&produce->link);
 }
 
-/* ---- watching ------------------------------------------------------------------------------------------*/
+/* ---- watching --------------------------------------------------------------------------------*/
 
 void partition_watch_start(struct partition *p, struct partition_watch *watch)
 {

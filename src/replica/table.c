@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ---- finding -------------------------------------------------------------------------------------*/
+/* ---- finding ---------------------------------------------------------------------------------*/
 
 static bool name_is(const struct map_node *node, const void *arg)
 {
@@ -40,7 +40,7 @@ struct topic_replicas *replicas_topic_by_id(const struct replicas *r, const stru
     return node ? container_of(node, struct topic_replicas, by_id) : NULL;
 }
 
-/* ---- following the metadata ------------------------------------------------------------------------*/
+/* ---- following the metadata ------------------------------------------------------------------*/
 
 static void resolve_config(struct replicas *r, const struct image_topic *from,
                            struct topic_config *ret_config)
@@ -48,7 +48,7 @@ static void resolve_config(struct replicas *r, const struct image_topic *from,
     struct config_layers layers = config_layers_of(meta_image(r->meta), r->node_id, r->file);
     layers.topic = &from->configs;
     topic_config_resolve(&layers, ret_config);
-    if (from->adopted) { /* its old settings are unknown: keep everything until somebody sets them */
+    if (from->adopted) { /* its old settings are unknown: keep everything until they are set */
         ret_config->log.retention_ms = ret_config->log.retention_bytes = -1;
         ret_config->log.compact = false;
     }
@@ -148,7 +148,7 @@ void replicas_config_changed(struct replicas *r)
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life ------------------------------------------------------------------------------------*/
 
 static void send_proposals(struct loop_task *task)
 {
@@ -190,7 +190,8 @@ void replicas_release(struct replicas *r)
     timer_cancel(&r->lag);
 }
 
-/* A log in a known directory that the metadata does not place here was deleted or moved meanwhile. */
+/* A log in a known directory that the metadata does not place here was deleted or moved meanwhile.
+ * */
 static void drop_if_foreign(struct log *log, void *arg)
 {
     struct replicas *r = arg;
@@ -235,7 +236,7 @@ void replicas_fail(struct replicas *r)
     }
 }
 
-/* ---- metrics -----------------------------------------------------------------------------------------*/
+/* ---- metrics ---------------------------------------------------------------------------------*/
 
 static double read_u64(const void *arg)
 {

@@ -1,20 +1,21 @@
 /* Connections: from bytes to requests and from finished requests to replies.
  *
  * The happy path: a read brings one or many whole frames; each is peeked at (key, version), decoded
- * into a request's arena and handed to its handler. Small frames never allocate a buffer of their own.
- * A request finishes, the advance step encodes its reply when all before it have been sent, and the
- * flush step writes everything with one system call.
+ * into a request's arena and handed to its handler. Small frames never allocate a buffer of their
+ * own. A request finishes, the advance step encodes its reply when all before it have been sent,
+ * and the flush step writes everything with one system call.
  *
- * What can go wrong: a frame that is too large, malformed or of an unknown API closes the connection,
- * as with Apache Kafka, with one rate-limited line (an unknown ApiVersions version is answered, so that
- * the client can try an older one). A frame that does not get complete in time closes it too. Too many
- * requests under way, replies that are not read, or memory that is used up stop the reading. */
+ * What can go wrong: a frame that is too large, malformed or of an unknown API closes the
+ * connection, as with Apache Kafka, with one rate-limited line (an unknown ApiVersions version is
+ * answered, so that the client can try an older one). A frame that does not get complete in time
+ * closes it too. Too many requests under way, replies that are not read, or memory that is used up
+ * stop the reading. */
 #include "conn.h"
 
 #include <chronik/api/api.h>
 #include <stdio.h>
 
-/* ---- pausing and closing ----------------------------------------------------------------------------*/
+/* ---- pausing and closing ---------------------------------------------------------------------*/
 
 static void conn_pause(struct conn *conn, unsigned why)
 {
@@ -46,7 +47,7 @@ static void close_bad(struct conn *conn, const char *what, const struct request_
     server->counters.bad_frames_total++;
     if (diag_allow(&server->bad_frame_limit, loop_now_ns(server->loop), NS_PER_S, &left_out)) {
         diag_warn(server->diag, DIAG_SERVER,
-                  "connection closed: %s; check that the client speaks Kafka and uses the right port "
+                  "connection closed: %s; check that the client speaks Kafka and has the right port "
                   "peer=%s key=%d version=%d not_shown=%u",
                   what, net_format(stream_peer(conn->stream), peer), header ? header->api_key : -1,
                   header ? header->api_version : -1, left_out);
@@ -54,7 +55,7 @@ static void close_bad(struct conn *conn, const char *what, const struct request_
     conn_abort(conn);
 }
 
-/* ---- requests -----------------------------------------------------------------------------------------*/
+/* ---- requests --------------------------------------------------------------------------------*/
 
 static void request_free(struct request *request)
 {
@@ -108,8 +109,9 @@ static void start_or_block(struct conn *conn, struct request *request)
     }
 }
 
-/* Decodes what lies behind the fixed header. Small frames are copied, since the bytes are in the loop's
- * buffer; a frame in a blob is kept. Decoding may use eight times the frame's size, and a little. */
+/* Decodes what lies behind the fixed header. Small frames are copied, since the bytes are in the
+ * loop's buffer; a frame in a blob is kept. Decoding may use eight times the frame's size, and a
+ * little. */
 static struct wire_error decode(struct request *request, struct bytes frame, struct blob *blob)
 {
     const struct wire_api *api = request->entry->wire;
@@ -162,8 +164,8 @@ static void queue_request(struct conn *conn, struct request *request)
     start_or_block(conn, request);
 }
 
-/* An ApiVersions of a version we do not know: answered in version 0, whose body every client can read
- * (KIP-511). The handler sees the version and says UNSUPPORTED_VERSION. */
+/* An ApiVersions of a version we do not know: answered in version 0, whose body every client can
+ * read (KIP-511). The handler sees the version and says UNSUPPORTED_VERSION. */
 static void take_unknown_api_versions(struct conn *conn, const struct request_header *header,
                                       const struct api_entry *entry)
 {
@@ -212,7 +214,7 @@ static void take_frame(struct conn *conn, struct bytes frame, struct blob *blob)
     queue_request(conn, request);
 }
 
-/* ---- frames that arrive in pieces ------------------------------------------------------------------*/
+/* ---- frames that arrive in pieces ------------------------------------------------------------*/
 
 static void partial_drop(struct conn *conn)
 {
@@ -234,8 +236,8 @@ static size_t grown(const struct partial *partial, size_t need)
     return size < partial->len ? size : partial->len;
 }
 
-/* Makes room for `need` bytes of the frame in all. False: not now, the memory for incomplete frames is
- * used up; the connection waits for it. */
+/* Makes room for `need` bytes of the frame in all. False: not now, the memory for incomplete frames
+ * is used up; the connection waits for it. */
 static bool partial_room(struct conn *conn, size_t need)
 {
     struct partial *partial = &conn->partial;
@@ -335,7 +337,7 @@ static size_t take(struct conn *conn, struct bytes in)
     return in.len - rest.len;
 }
 
-/* ---- the advance step --------------------------------------------------------------------------------*/
+/* ---- the advance step ------------------------------------------------------------------------*/
 
 static void send_reply(struct conn *conn, struct request *request)
 {
@@ -416,7 +418,7 @@ static void conn_advance(struct loop_task *task)
     }
 }
 
-/* ---- events --------------------------------------------------------------------------------------------*/
+/* ---- events ----------------------------------------------------------------------------------*/
 
 static void set_timer(struct conn *conn)
 {

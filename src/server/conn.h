@@ -6,7 +6,8 @@
  *                    the rest into `partial`, or `stash` while something holds the connection up
  *   frame  ────────> request: copied to its arena (small) or kept as a blob (large)
  *   request ───────> handler, unless it has to wait for earlier ones (`blocked`)
- *   finished ──────> the advance step encodes and sends what is finished at the head of the queue */
+ *     f i n i s h e d   ─ ─ ─ ─ ─ ─ >   t h e   a d v a n c e   s t e p   e n c o d e s   a n d   s
+ * e n d s   w h a t   i s   f i n i s h e d   a t   t h e   h e a d   o f   t h e   q u e u e */
 #ifndef CHRONIK_SERVER_CONN_H
 #define CHRONIK_SERVER_CONN_H
 
@@ -28,7 +29,7 @@ struct ip_count {
 
 /* A frame that has begun to arrive. */
 struct partial {
-    struct blob *blob;     /* room for what has come and a little more; NULL before the length is known */
+    struct blob *blob;     /* room for what has come and a little more; NULL: the length is not known */
     uint32_t have, len;    /* bytes of it here, and bytes in all */
     uint8_t prefix[FRAME_PREFIX];
     uint8_t prefix_have;
@@ -71,7 +72,7 @@ void conn_stop(struct conn *conn);
 /* Ends it now. */
 void conn_abort(struct conn *conn);
 
-/* ---- of the server, for the connection -----------------------------------------------------------*/
+/* ---- of the server, for the connection -------------------------------------------------------*/
 
 struct server {
     struct loop *loop;
@@ -100,8 +101,9 @@ struct server {
 void server_memory_add(struct server *server, uint64_t bytes);
 void server_memory_sub(struct server *server, uint64_t bytes);
 
-/* May an incomplete frame grow by that much? Incomplete frames get three quarters of the memory: the
- * rest is for frames that are complete, so that clients which never finish cannot starve others. */
+/* May an incomplete frame grow by that much? Incomplete frames get three quarters of the memory:
+ * the rest is for frames that are complete, so that clients which never finish cannot starve
+ * others. */
 bool server_partial_fits(const struct server *server, uint64_t bytes);
 void server_partial_add(struct server *server, uint64_t bytes);
 void server_partial_sub(struct server *server, uint64_t bytes);

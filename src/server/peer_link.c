@@ -1,9 +1,9 @@
 /* The handshake of a link, and its frames.
  *
- * The happy path is drawn in peer_link.h. What can go wrong: bytes that are no frame, a frame that is too
- * long for the state, a wrong proof, another cluster, another node than meant, a handshake that takes too
- * long: the link is closed, the reason is told to the peer where it speaks our protocol and logged on
- * both sides. Nothing else is disturbed. */
+ * The happy path is drawn in peer_link.h. What can go wrong: bytes that are no frame, a frame that
+ * is too long for the state, a wrong proof, another cluster, another node than meant, a handshake
+ * that takes too long: the link is closed, the reason is told to the peer where it speaks our
+ * protocol and logged on both sides. Nothing else is disturbed. */
 #include "peer_link.h"
 
 #include <chronik/base/states.h>
@@ -30,8 +30,8 @@ static const char *const REFUSALS[] = {
     [PEER_ACCEPTED] = "accepted",
     [PEER_WRONG_SECRET] = "the cluster secret differs; give every node the same "
                           "chronik.cluster.secret",
-    [PEER_WRONG_CLUSTER] = "it belongs to another cluster; check the addresses of the nodes and the "
-                           "data directories",
+    [PEER_WRONG_CLUSTER] = "it belongs to another cluster; check the addresses of the nodes and "
+                           "the data directories",
     [PEER_WRONG_NODE] = "another node answers at that address; check the node ids and addresses of "
                         "controller.quorum.voters",
     [PEER_UNKNOWN_NODE] = "the node is not one of controller.quorum.voters; add it on every node",
@@ -50,7 +50,7 @@ void link_close(struct peer_link *link)
     stream_close(link->stream);
 }
 
-/* ---- frames out -------------------------------------------------------------------------------------*/
+/* ---- frames out ------------------------------------------------------------------------------*/
 
 void link_send(struct peer_link *link, struct chain *frame)
 {
@@ -67,7 +67,7 @@ static void send_message(struct peer_link *link, const struct wire_struct *s, co
     link_send(link, &frame);
 }
 
-/* ---- the handshake ------------------------------------------------------------------------------------*/
+/* ---- the handshake ---------------------------------------------------------------------------*/
 
 static void compute_proof(const struct peer_link *link, bool of_dialler,
                           uint8_t ret_proof[CRYPTO_SHA256])
@@ -162,8 +162,9 @@ static int take_hello(struct peer_link *link, struct bytes frame)
         return refuse(link, PEER_WRONG_VERSION);
     }
     arena_init(&arena, KIB(16));
-    struct wire_error error = wire_decode(server_peer_hello.request, 0, true,
-                                          bytes_part(frame, 6, frame.len - 6), &arena, &hello, NULL);
+    struct bytes body = bytes_part(frame, 6, frame.len - 6);
+    struct wire_error error =
+        wire_decode(server_peer_hello.request, 0, true, body, &arena, &hello, NULL);
     if (error.result != WIRE_OK || hello.channel < 0 || hello.channel >= PEER_CHANNELS ||
         hello.nonce.len != PEER_NONCE) {
         arena_release(&arena);
@@ -280,7 +281,7 @@ static int take_proof_answer(struct peer_link *link, struct bytes frame)
     return result == 0 ? open_link(link) : result;
 }
 
-/* ---- frames in --------------------------------------------------------------------------------------*/
+/* ---- frames in -------------------------------------------------------------------------------*/
 
 static int take_frame(struct peer_link *link, struct bytes frame)
 {
@@ -435,7 +436,7 @@ void link_accept(struct peers *peers, struct stream *stream)
     stream_start(stream, &HANDLER, link);
 }
 
-/* ---- what is known of a link --------------------------------------------------------------------------*/
+/* ---- what is known of a link -----------------------------------------------------------------*/
 
 int32_t link_peer(const struct peer_link *link)
 {

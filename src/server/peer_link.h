@@ -70,7 +70,7 @@ struct peer_link *link_dial(struct peers *peers, const struct peer_address *addr
                             enum peer_channel channel);
 void link_accept(struct peers *peers, struct stream *stream);
 
-/* ---- of the peers, for the link -------------------------------------------------------------------*/
+/* ---- of the peers, for the link --------------------------------------------------------------*/
 
 struct peers {
     struct loop *loop;
@@ -94,8 +94,8 @@ struct peers {
 /* The address of a peer, or NULL: not a node of this cluster. */
 const struct peer_address *peers_address(const struct peers *peers, int32_t node_id);
 
-/* The handshake is done; false: a newer link of this peer and channel is there already. An older one is
- * closed. */
+/* The handshake is done; false: a newer link of this peer and channel is there already. An older
+ * one is closed. */
 bool peers_opened(struct peers *peers, struct peer_link *link);
 
 /* The link is gone, for whatever reason; `error` as of the stream. */

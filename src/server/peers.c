@@ -1,8 +1,9 @@
 /* The links to all other nodes: who is dialled, who may dial, which link counts.
  *
- * Every peer's PEER_META link is kept dialled; a lost or refused one is dialled again after 100 ms, one
- * that was refused in the handshake after five seconds. An accepted link replaces an older one of the same
- * peer and channel: the peer has opened a new one because it has given the old one up. */
+ * Every peer's PEER_META link is kept dialled; a lost or refused one is dialled again after 100 ms,
+ * one that was refused in the handshake after five seconds. An accepted link replaces an older one
+ * of the same peer and channel: the peer has opened a new one because it has given the old one up.
+ * */
 #include "peer_link.h"
 
 #include <errno.h>
@@ -73,7 +74,7 @@ struct peer_link *peers_link(const struct peers *peers, int32_t peer, enum peer_
     return link != NULL && link->state == LINK_OPEN && !link->closing ? link : NULL;
 }
 
-/* ---- what links report --------------------------------------------------------------------------------*/
+/* ---- what links report -----------------------------------------------------------------------*/
 
 bool peers_opened(struct peers *peers, struct peer_link *link)
 {
@@ -145,12 +146,12 @@ void peers_say_refused(struct peers *peers, const struct peer_link *link, bool b
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life ------------------------------------------------------------------------------------*/
 
 static void accepted(void *arg, struct stream *stream)
 {
     struct peers *peers = arg;
-    enum { LINKS_MAX = 256 }; /* more than any cluster needs: strangers that connect and say nothing */
+    enum { LINKS_MAX = 256 }; /* more than any cluster needs: strangers may connect, too */
     size_t n = 0;
     list_each (it, &peers->links) {
         n++;

@@ -1,9 +1,9 @@
 /* The server: listeners, limits over all connections, the orderly end.
  *
  * Memory: frames that are complete may use all of `memory_bytes`, incomplete ones three quarters. A
- * connection whose incomplete frame does not fit waits its turn; while somebody waits, the incomplete
- * frame that has not moved for the longest time (and for five seconds at least) is given up, so that
- * clients which announce much and send little cannot keep others out. */
+ * connection whose incomplete frame does not fit waits its turn; while somebody waits, the
+ * incomplete frame that has not moved for the longest time (and for five seconds at least) is given
+ * up, so that clients which announce much and send little cannot keep others out. */
 #include "conn.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ struct server_listener {
 
 enum { STALL_S = 5 }; /* an incomplete frame may stand still this long while others wait */
 
-/* ---- memory ----------------------------------------------------------------------------------------*/
+/* ---- memory ----------------------------------------------------------------------------------*/
 
 void server_memory_add(struct server *server, uint64_t bytes)
 {
@@ -81,7 +81,7 @@ static void evict_stalled(struct timer *timer)
     }
 }
 
-/* ---- connections -----------------------------------------------------------------------------------*/
+/* ---- connections -----------------------------------------------------------------------------*/
 
 static bool ip_is(const struct map_node *node, const void *key)
 {
@@ -159,7 +159,7 @@ void server_conn_closed(struct server *server, struct conn *conn)
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------------*/
+/* ---- life ------------------------------------------------------------------------------------*/
 
 static void grace_is_over(struct timer *timer)
 {

@@ -37,7 +37,7 @@ struct read_op {
     int error;
 };
 
-/* ---- from the tail ----------------------------------------------------------------------------*/
+/* ---- from the tail ---------------------------------------------------------------------------*/
 
 /* A row of entries: the first without `skip` bytes, the last only up to `last_len`. */
 struct cut_out {
@@ -154,7 +154,7 @@ static void read_tail(struct log *log, struct log_read *read, int64_t below)
     log->store->stats.tail_read_bytes += cut.bytes;
 }
 
-/* ---- from a segment ---------------------------------------------------------------------------*/
+/* ---- from a segment --------------------------------------------------------------------------*/
 
 static void release_segment(struct read_op *op)
 {
@@ -431,7 +431,7 @@ static void locate(struct read_op *op)
     }
 }
 
-/* ---- the door ---------------------------------------------------------------------------------*/
+/* ---- the door --------------------------------------------------------------------------------*/
 
 /* Answers from what is in memory: 0 or an error; -EINPROGRESS when it takes a segment. */
 static int read_now(struct log *log, struct log_read *read)

@@ -38,7 +38,7 @@ struct trace {
     struct list open;
 };
 
-/* ---- traces -----------------------------------------------------------------------------------*/
+/* ---- traces ----------------------------------------------------------------------------------*/
 
 struct key {
     const struct uuid *topic_id;
@@ -96,7 +96,7 @@ void recovery_release_traces(struct recovery *r)
     map_release(&r->traces);
 }
 
-/* ---- the first reading ------------------------------------------------------------------------*/
+/* ---- the first reading -----------------------------------------------------------------------*/
 
 static void note(struct recovery *r, const struct journal_record *record, uint64_t number)
 {
@@ -150,7 +150,7 @@ static void read_all(struct recovery *r, void (*visit)(struct recovery *r,
     }
 }
 
-/* ---- before the second reading ----------------------------------------------------------------*/
+/* ---- before the second reading ---------------------------------------------------------------*/
 
 /* Deletes what the journal says is deleted. Its directory may be gone already, and another log may
  * have taken the name. */
@@ -240,7 +240,7 @@ static int prepare_logs(struct recovery *r)
     return error;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------*/
+/* ---- writing ---------------------------------------------------------------------------------*/
 
 /* The segment is complete: its file stays open, to be synced later, or is synced and closed where
  * there are too many of them. */
@@ -325,7 +325,7 @@ static int flush(struct recovery *r, struct trace *trace)
     return 0;
 }
 
-/* ---- the second reading -----------------------------------------------------------------------*/
+/* ---- the second reading ----------------------------------------------------------------------*/
 
 static int make_directory(struct recovery *r, struct log *log)
 {
@@ -550,7 +550,7 @@ static void replay(struct recovery *r, const struct journal_record *record, uint
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------*/
+/* ---- the whole -------------------------------------------------------------------------------*/
 
 static int finish(struct recovery *r)
 {

@@ -15,7 +15,7 @@
 
 static const uint64_t CACHE_BYTES = UINT64_C(16) << 20, KEPT_BYTES = UINT64_C(16) << 20;
 
-/* ---- paths ------------------------------------------------------------------------------------*/
+/* ---- paths -----------------------------------------------------------------------------------*/
 
 char *store_file_path(const struct store *store, const char *name)
 {
@@ -35,7 +35,7 @@ char *log_file_path(const struct log *log, enum log_file_kind kind, int64_t offs
                        log_file_format(&parsed, name));
 }
 
-/* ---- the journal's news -----------------------------------------------------------------------*/
+/* ---- the journal's news ----------------------------------------------------------------------*/
 
 static void durable(void *arg, uint64_t lsn, const struct journal_mark *marks, size_t n)
 {
@@ -113,7 +113,7 @@ void store_fail(struct store *store, int error, const char *what)
     free(message);
 }
 
-/* ---- opening ----------------------------------------------------------------------------------*/
+/* ---- opening ---------------------------------------------------------------------------------*/
 
 static void default_to(uint64_t *value, uint64_t otherwise)
 {
@@ -254,7 +254,7 @@ void store_free(struct store *store)
     free(store);
 }
 
-/* ---- logs -------------------------------------------------------------------------------------*/
+/* ---- logs ------------------------------------------------------------------------------------*/
 
 struct log_key {
     const struct uuid *topic_id;
@@ -297,7 +297,7 @@ void store_each(struct store *store, void (*visit)(struct log *log, void *arg), 
     }
 }
 
-/* ---- what can be asked ------------------------------------------------------------------------*/
+/* ---- what can be asked -----------------------------------------------------------------------*/
 
 const char *store_path(const struct store *store)
 {

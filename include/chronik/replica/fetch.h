@@ -1,8 +1,9 @@
-/* One fetch under way: reads what its session's dirty entries have, and waits where that is too little.
+/* One fetch under way: reads what its session's dirty entries have, and waits where that is too
+ * little.
  *
  * Done as soon as min_bytes are there, an entry has an error, or the wait is over; with everything
- * collected by then. Reads from disk do not hold up the loop or other entries. The first batch comes
- * even when it is larger than every limit (KIP-74). */
+ * collected by then. Reads from disk do not hold up the loop or other entries. The first batch
+ * comes even when it is larger than every limit (KIP-74). */
 #ifndef CHRONIK_REPLICA_FETCH_H
 #define CHRONIK_REPLICA_FETCH_H
 
@@ -17,7 +18,7 @@ struct fetch {
     void (*done)(struct fetch *fetch); /* once, in the events or advance step */
     void *arg;
 
-    struct list replies;    /* struct fetch_entry: with records, an error, or a moved high watermark */
+    struct list replies;    /* struct fetch_entry: with records, an error, or a moved end */
     struct timer timer;
     struct loop_task look;  /* queued when a dirty entry has to be looked at */
     unsigned reading;       /* reads under way */

@@ -1,8 +1,9 @@
 /* Following a leader: the follower's side of replication streams (replica/feed.h has the frames).
  *
- * A fetcher is one stream to one leader, for all partitions that it leads. A partition that gets full chunks
- * again and again is far behind: it moves to the leader's second stream, which is throttled, and comes
- * back when it has caught up. For each partition at most one chunk is asked for at a time.
+ * A fetcher is one stream to one leader, for all partitions that it leads. A partition that gets
+ * full chunks again and again is far behind: it moves to the leader's second stream, which is
+ * throttled, and comes back when it has caught up. For each partition at most one chunk is asked
+ * for at a time.
  *
  *   records come ─> appended (written, not durable yet) ─> the next fetch is said in the same turn
  *   the journal's write returns ─> the durable end is said at once, on the same stream */
@@ -21,7 +22,8 @@ enum fetcher_kind { FETCHER_HOT, FETCHER_CATCH_UP, FETCHER_KINDS };
 
 /* How fetchers reach leaders; given by the daemon. */
 struct fetcher_transport {
-    /* Keeps a stream to that node open, or no longer. fetcher_opened() and fetcher_closed() follow. */
+    /* Keeps a stream to that node open, or no longer. fetcher_opened() and fetcher_closed() follow.
+     * */
     void (*want)(void *arg, int32_t leader, enum fetcher_kind kind, bool wanted);
 
     /* Sends one frame on the open stream: takes the chain over. */

@@ -1,14 +1,15 @@
 /* The in-sync set of a partition, as its leader sees it.
  *
- * The committed set is in the metadata and changes only there (KIP-497): the leader proposes, with the
- * broker epoch in which each member fetched (KIP-903), and until the answer is known it counts both the
- * old and the proposed members: the *maximal* set (rule 9 of docs/durability.md).
+ * The committed set is in the metadata and changes only there (KIP-497): the leader proposes, with
+ * the broker epoch in which each member fetched (KIP-903), and until the answer is known it counts
+ * both the old and the proposed members: the *maximal* set (rule 9 of docs/durability.md).
  *
  *     committed end = the smallest durable end over the maximal set, the leader's own included
  *
- * It stands still while the committed set is smaller than min.insync.replicas (KIP-966). A follower is
- * proposed for the set when it durably has everything that is committed and everything from before this
- * leader; it is proposed to leave when it has not durably caught up for replica.lag.time.max.ms. */
+ * It stands still while the committed set is smaller than min.insync.replicas (KIP-966). A follower
+ * is proposed for the set when it durably has everything that is committed and everything from
+ * before this leader; it is proposed to leave when it has not durably caught up for
+ * replica.lag.time.max.ms. */
 #ifndef CHRONIK_REPLICA_ISR_H
 #define CHRONIK_REPLICA_ISR_H
 
@@ -44,7 +45,8 @@ struct isr {
 void isr_init(struct isr *isr);
 void isr_release(struct isr *isr);
 
-/* The metadata has changed. `new_epoch`: this leader begins; what followers had said is forgotten. */
+/* The metadata has changed. `new_epoch`: this leader begins; what followers had said is forgotten.
+ * */
 void isr_follow(struct partition *p, const struct image_partition *state, bool new_epoch);
 
 /* The committed end as defined above; at most the leader's durable end. */

@@ -1,13 +1,14 @@
 /* One replica of a partition on this node: a log, and the role that the metadata gives it.
  *
- * The metadata (chronik/meta/image.h) says who leads, in which epoch, and who is in sync; this struct
- * follows it and never decides any of that. A leader appends what producers send, learns how far the
- * in-sync replicas have durably come, and moves the high watermark:
+ * The metadata (chronik/meta/image.h) says who leads, in which epoch, and who is in sync; this
+ * struct follows it and never decides any of that. A leader appends what producers send, learns how
+ * far the in-sync replicas have durably come, and moves the high watermark:
  *
  *     high watermark = the smallest durable end over the in-sync set (docs/durability.md, rule 6)
  *
- * Whatever moves only marks the partition dirty; the advance step recomputes the high watermark once
- * a turn and wakes who waits: produces in order of their offsets, fetches through their watches. */
+ * Whatever moves only marks the partition dirty; the advance step recomputes the high watermark
+ * once a turn and wakes who waits: produces in order of their offsets, fetches through their
+ * watches. */
 #ifndef CHRONIK_REPLICA_PARTITION_H
 #define CHRONIK_REPLICA_PARTITION_H
 
@@ -66,7 +67,8 @@ void partition_follow(struct partition *p, const struct image_partition *state);
 void partition_fail(struct partition *p);
 
 /* May a client with that idea of the leader epoch (-1: none) read or write here? KAFKA_NONE,
- * NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320), KAFKA_STORAGE_ERROR. */
+ * NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320), KAFKA_STORAGE_ERROR.
+ * */
 enum kafka_error partition_check_leader(const struct partition *p, int32_t client_epoch);
 
 /* Records were appended: followers hear of it in this turn. */
@@ -80,7 +82,7 @@ int64_t partition_visible_end(const struct partition *p);
  * leader's epoch: offsets that a client has seen must not go back (KIP-207). */
 bool partition_offsets_settled(const struct partition *p);
 
-/* ---- producing -----------------------------------------------------------------------------------*/
+/* ---- producing -------------------------------------------------------------------------------*/
 
 /* One partition's part of a Produce request. Embedded by the handler; stays until `done`. */
 struct produce {
@@ -97,17 +99,19 @@ struct produce {
 };
 
 enum produce_outcome {
-    PRODUCE_DONE,    /* `error` and offsets are final, `done` will not be called (refused, or acks=0) */
+    PRODUCE_DONE,    /* refused, or acks=0: the result is final, `done` will not be called */
     PRODUCE_WAITS,   /* for durability, or for the in-sync set: `done` follows */
     PRODUCE_NO_ROOM, /* nothing was appended: come again when the store has room */
 };
 
+/* Appends the batch where this replica leads, the in-sync set is large enough, and the producer state
+ * says that it is new. */
 enum produce_outcome partition_produce(struct partition *p, struct produce *produce);
 
 /* Takes a produce that waits out of the list: its request timed out. */
 void partition_produce_cancel(struct produce *produce);
 
-/* ---- watching -------------------------------------------------------------------------------------*/
+/* ---- watching --------------------------------------------------------------------------------*/
 
 /* Tells a fetch that a partition has something new: a higher visible end, another leader or epoch,
  * its deletion (`partition` is NULL from then on). Called in the advance step. */

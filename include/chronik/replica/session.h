@@ -3,8 +3,8 @@
  *
  * Every fetch runs on a session; one without a cached session has its own for as long as it takes.
  * An entry is *dirty* while there may be something to tell about it: it is new or has a new offset,
- * its partition has news (replica/partition.h), or there was more than fitted. A fetch looks at dirty
- * entries only: ten thousand idle partitions cost nothing. */
+ * its partition has news (replica/partition.h), or there was more than fitted. A fetch looks at
+ * dirty entries only: ten thousand idle partitions cost nothing. */
 #ifndef CHRONIK_REPLICA_SESSION_H
 #define CHRONIK_REPLICA_SESSION_H
 
@@ -71,6 +71,7 @@ struct fetch_session *session_new(struct session_cache *cache, bool by_id);
  * the last two minutes: then it stays uncached. */
 bool session_cache_add(struct session_cache *cache, struct fetch_session *session);
 
+/* NULL: no such session, or it was evicted. */
 struct fetch_session *session_cache_find(struct session_cache *cache, int32_t id);
 
 /* Removes it from the cache, and frees it once no fetch runs on it. */

@@ -67,6 +67,7 @@ void replicas_config_changed(struct replicas *r);
 /* The store has gone offline. */
 void replicas_fail(struct replicas *r);
 
+/* By name, and by id; NULL: the metadata has no such topic. */
 struct topic_replicas *replicas_topic(const struct replicas *r, struct text name);
 struct topic_replicas *replicas_topic_by_id(const struct replicas *r, const struct uuid *id);
 

@@ -1,10 +1,11 @@
-/* Links to the other nodes of the cluster: proven, ordered, one per peer and channel in each direction.
+/* Links to the other nodes of the cluster: proven, ordered, one per peer and channel in each
+ * direction.
  *
- * A link carries frames (a four-byte length and bytes) both ways once both ends have proven the cluster
- * secret. Channels have links of their own, so that a large answer to a follower never delays a
- * heartbeat. Each node dials every other: what it sends on a link that it dialled arrives in order, and a
- * newer link replaces an older one of the same channel (docs/architecture.md). A dead or slow peer
- * delays nobody else: every link has its own queue.
+ * A link carries frames (a four-byte length and bytes) both ways once both ends have proven the
+ * cluster secret. Channels have links of their own, so that a large answer to a follower never
+ * delays a heartbeat. Each node dials every other: what it sends on a link that it dialled arrives
+ * in order, and a newer link replaces an older one of the same channel (docs/architecture.md). A
+ * dead or slow peer delays nobody else: every link has its own queue.
  *
  * Without a secret the listener is bound to loopback only: whoever can connect could join.
  *
@@ -61,8 +62,8 @@ struct peers_handler {
     void (*unreachable)(void *arg, int32_t peer);
 };
 
-/* Listens and begins to dial every peer on PEER_META; PEER_FETCH is dialled when peers_want() asks. The
- * config is copied, the handler kept by reference. 0 or -errno of the listener. */
+/* Listens and begins to dial every peer on PEER_META; PEER_FETCH is dialled when peers_want() asks.
+ * The config is copied, the handler kept by reference. 0 or -errno of the listener. */
 int peers_open(struct loop *loop, struct diag *diag, const struct peers_config *config,
                const struct peers_handler *handler, void *arg, struct peers **ret_peers);
 
