@@ -3,8 +3,8 @@
  * A start goes through these states; what a step needs, the steps before have made:
  *
  *   RECOVERING   listeners are open (they wait for nobody); the store recovers its directory
- *   JOINING      the metadata's Raft replica runs; the broker asks to be registered, which waits for
- *                a leader
+ *   JOINING      the metadata's Raft replica runs; the broker asks to be registered, which waits
+ *                for a leader
  *   REPORTING    directories that the cluster does not know say what they hold, and it is settled
  *   SERVING      requests are answered
  *   STOPPING     connections, then the store, then the metadata are closed

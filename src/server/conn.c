@@ -47,7 +47,7 @@ static void close_bad(struct conn *conn, const char *what, const struct request_
     server->counters.bad_frames_total++;
     if (diag_allow(&server->bad_frame_limit, loop_now_ns(server->loop), NS_PER_S, &left_out)) {
         diag_warn(server->diag, DIAG_SERVER,
-                  "connection closed: %s; check that the client speaks Kafka and has the right port "
+                  "connection closed: %s; check that it is a Kafka client and has the right port "
                   "peer=%s key=%d version=%d not_shown=%u",
                   what, net_format(stream_peer(conn->stream), peer), header ? header->api_key : -1,
                   header ? header->api_version : -1, left_out);

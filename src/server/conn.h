@@ -29,7 +29,7 @@ struct ip_count {
 
 /* A frame that has begun to arrive. */
 struct partial {
-    struct blob *blob;     /* room for what has come and a little more; NULL: the length is not known */
+    struct blob *blob;     /* room for what has come and a little more; NULL: no length yet */
     uint32_t have, len;    /* bytes of it here, and bytes in all */
     uint8_t prefix[FRAME_PREFIX];
     uint8_t prefix_have;

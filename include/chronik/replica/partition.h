@@ -104,8 +104,8 @@ enum produce_outcome {
     PRODUCE_NO_ROOM, /* nothing was appended: come again when the store has room */
 };
 
-/* Appends the batch where this replica leads, the in-sync set is large enough, and the producer state
- * says that it is new. */
+/* Appends the batch where this replica leads, the in-sync set is large enough, and the producer
+ * state says that it is new. */
 enum produce_outcome partition_produce(struct partition *p, struct produce *produce);
 
 /* Takes a produce that waits out of the list: its request timed out. */
