@@ -452,23 +452,33 @@ const struct image_feature *image_feature_at(const struct image *image, size_t i
     return &image->features[i];
 }
 
+static void insert_feature(struct image *image, size_t at, struct text name, int16_t level)
+{
+    image->features = mem_realloc_array(image->features, image->n_features + 1,
+                                        sizeof *image->features);
+    struct image_feature *f = &image->features[at];
+    memmove(f + 1, f, (image->n_features - at) * sizeof *f);
+    *f = (struct image_feature){ .name = text_dup(name), .level = level };
+    image->n_features++;
+}
+
+static void remove_feature(struct image *image, size_t at)
+{
+    struct image_feature *f = &image->features[at];
+    free(f->name);
+    image->n_features--;
+    memmove(f, f + 1, (image->n_features - at) * sizeof *f);
+}
+
 void image_put_feature(struct image *image, struct text name, int16_t level)
 {
     bool found;
     size_t at = feature_place(image, name, &found);
-    struct image_feature *f = image->features + at;
     if (found && level == 0) {
-        free(f->name);
-        image->n_features--;
-        memmove(f, f + 1, (image->n_features - at) * sizeof *f);
+        remove_feature(image, at);
     } else if (found) {
-        f->level = level;
+        image->features[at].level = level;
     } else if (level != 0) {
-        image->features = mem_realloc_array(image->features, image->n_features + 1,
-                                            sizeof *image->features);
-        f = image->features + at;
-        memmove(f + 1, f, (image->n_features - at) * sizeof *f);
-        *f = (struct image_feature){ .name = text_dup(name), .level = level };
-        image->n_features++;
+        insert_feature(image, at, name, level);
     }
 }

@@ -225,7 +225,8 @@ static enum kafka_error check_create(const struct image *image,
     if (c->made != NULL && (topic != NULL || image_topic(image, c->made->name) != NULL)) {
         return KAFKA_TOPIC_ALREADY_EXISTS;
     }
-    if (c->made != NULL && (c->made->name.len == 0 || c->made->name.len > IMAGE_TOPIC_NAME_MAX)) {
+    if (c->made != NULL && (c->made->name.len == 0 || c->made->name.len > IMAGE_TOPIC_NAME_MAX ||
+                            !image_name_fits(c->made->name))) {
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     }
     bool fits = c->first == now && c->n_partitions <= INT32_MAX - now;
@@ -347,9 +348,13 @@ static struct apply_result change_configs(struct image *image, const void *body)
 {
     const struct command_change_configs *c = body;
     enum image_resource type = (enum image_resource)c->type;
-    struct image_configs *configs = image_own_configs(image, type, c->name);
+    bool fits = image_name_fits(c->name);
+    for (int32_t i = 0; i < c->n_changes; i++) {
+        fits = fits && image_name_fits(c->changes[i].name);
+    }
+    struct image_configs *configs = fits ? image_own_configs(image, type, c->name) : NULL;
     if (configs == NULL) {
-        return refused(KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+        return refused(fits ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_INVALID_REQUEST);
     }
     for (int32_t i = 0; i < c->n_changes; i++) {
         const struct command_change_configs_change *change = &c->changes[i];
@@ -382,6 +387,11 @@ static struct apply_result allocate_producer_ids(struct image *image, const void
 static struct apply_result set_features(struct image *image, const void *body)
 {
     const struct command_set_features *c = body;
+    for (int32_t i = 0; i < c->n_features; i++) {
+        if (!image_name_fits(c->features[i].name)) {
+            return refused(KAFKA_INVALID_REQUEST);
+        }
+    }
     for (int32_t i = 0; i < c->n_features; i++) {
         image_put_feature(image, c->features[i].name, c->features[i].level);
     }

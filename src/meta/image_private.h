@@ -51,6 +51,13 @@ struct image {
         }                                                                                          \
     } while (0)
 
+/* Names are kept as C strings, and sorted: one with a zero byte in it would have another place when
+ * it is read back. */
+static inline bool image_name_fits(struct text name)
+{
+    return memchr(name.data ? name.data : "", '\0', name.len) == NULL;
+}
+
 /* Finds or makes a broker; a new one is fenced. */
 struct broker_entry *image_broker_entry(const struct image *image, int32_t id);
 struct broker_entry *image_add_broker(struct image *image, int32_t id);

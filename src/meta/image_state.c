@@ -183,23 +183,29 @@ static bool get_partition(const struct image_state_partition *from, struct image
     return true;
 }
 
-static void get_configs(struct image_configs *to, const struct image_state_config *items, int32_t n)
+static bool get_configs(struct image_configs *to, const struct image_state_config *items, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) {
+        if (!image_name_fits(items[i].name)) {
+            return false;
+        }
         config_set_put(to, items[i].name, items[i].value);
     }
+    return true;
 }
 
 static bool get_topic(struct image *image, const struct image_state_topic *from)
 {
     if (image_topic_by_id(image, &from->id) != NULL || image_topic(image, from->name) != NULL ||
-        from->name.len == 0) {
+        from->name.len == 0 || !image_name_fits(from->name)) {
         return false;
     }
     struct image_topic *topic = image_add_topic(image, &from->id, from->name);
     topic->internal = from->internal;
     topic->adopted = from->adopted;
-    get_configs(&topic->configs, from->configs, from->n_configs);
+    if (!get_configs(&topic->configs, from->configs, from->n_configs)) {
+        return false;
+    }
     struct image_partition *p = image_add_partitions(image, topic, from->n_partitions);
     for (int32_t i = 0; i < from->n_partitions; i++) {
         if (!get_partition(&from->partitions[i], &p[i])) {
@@ -248,6 +254,9 @@ static bool get_all(struct image *image, const struct image_state *from)
     free(image->cluster_id);
     image->cluster_id = text_dup(from->cluster_id);
     for (int32_t i = 0; i < from->n_features; i++) {
+        if (!image_name_fits(from->features[i].name)) {
+            return false;
+        }
         image_put_feature(image, from->features[i].name, from->features[i].level);
     }
     for (int32_t i = 0; i < from->n_brokers; i++) {
@@ -261,10 +270,10 @@ static bool get_all(struct image *image, const struct image_state *from)
     for (int32_t i = 0; i < from->n_resources; i++) {
         const struct image_state_resource *r = &from->resources[i];
         enum image_resource type = (enum image_resource)r->type;
-        if (type == IMAGE_TOPIC) {
+        if (type == IMAGE_TOPIC || !image_name_fits(r->name) || r->n_configs == 0 ||
+            !get_configs(image_own_configs(image, type, r->name), r->configs, r->n_configs)) {
             return false;
         }
-        get_configs(image_own_configs(image, type, r->name), r->configs, r->n_configs);
     }
     return from->index >= from->base && from->base >= 0;
 }
