@@ -732,8 +732,8 @@ bool sim_run(const struct sim_options *options, uint64_t seed, struct sim_counts
     again_in(sim, EVENT_CLIENT, 50, 50);
     again_in(sim, EVENT_NEMESIS, 500, 500);
     again_in(sim, EVENT_ADMIN, 300, 300);
-    /* Late frames can cost an election even in the calm part: a group that is merely unlucky gets as
-     * much time again. */
+    /* Late frames can cost an election even in the calm part: a group that is merely unlucky gets
+     * as much time again. */
     while ((sim->now_ms < sim->end_ms || sim->committed_last <= committed_before) &&
            sim->now_ms < sim->end_ms + options->duration_ms && why[0] == '\0') {
         turn(sim);
