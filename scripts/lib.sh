@@ -13,7 +13,9 @@ BUILD_PACKAGES=(
     libmicrohttpd-dev libssl-dev libcmocka-dev librdkafka-dev
 )
 RUN_PACKAGES=(kcat)
-TEST_PACKAGES=(kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace)
+TEST_PACKAGES=(
+    kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace dpkg-dev file
+)
 
 RAFT_MIN=0.22.1
 

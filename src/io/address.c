@@ -56,6 +56,10 @@ int address_resolve(const char *host, uint16_t port, int flags, struct addrinfo 
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV };
     char service[8];
     snprintf(service, sizeof service, "%u", port);
+    if (strcmp(host, "localhost") == 0) {
+        host = NULL; /* both loopback addresses, whatever the machine's files say (RFC 6761) */
+        hints.ai_flags &= ~AI_PASSIVE;
+    }
     switch (getaddrinfo(host, service, &hints, ret_list)) {
     case 0:
         return 0;
