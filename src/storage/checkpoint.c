@@ -90,6 +90,7 @@ static void free_checkpoint(struct checkpoint *c)
     for (size_t i = 0; i < c->n_files; i++) {
         free(c->files[i].path);
         buf_release(&c->files[i].content);
+        segment_unref(c->files[i].segment);
     }
     for (size_t i = 0; i < c->n_saves; i++) {
         segment_unref(c->saves[i].segment);
@@ -183,6 +184,15 @@ static void save(struct job *job)
     c->error = checkpoint_save(c);
 }
 
+/* The files of segments that are not in their logs any more would be left behind. */
+static void skip_removed(struct checkpoint *c)
+{
+    for (size_t i = 0; i < c->n_files; i++) {
+        struct small_file *file = &c->files[i];
+        file->skip = file->segment != NULL && file->segment->removed;
+    }
+}
+
 static void sealed(struct checkpoint *c)
 {
     struct store *store = c->store;
@@ -198,6 +208,7 @@ static void sealed(struct checkpoint *c)
         head.stop_id = store->stop_id = uuid_from_random(random);
     }
     image_seal(&c->image, &head, c->n_logs);
+    skip_removed(c);
     state_move(STATES, &c->state, CHECKPOINT_SAVING, c);
     c->path = store_file_path(store, CHECKPOINT_FILE);
     store->jobs++;
@@ -309,13 +320,21 @@ static struct small_file *add_file(struct checkpoint *c, char *path)
     return file;
 }
 
+static struct small_file *add_segment_file(struct checkpoint *c, const struct log *log,
+                                           struct segment *segment, enum log_file_kind kind)
+{
+    struct small_file *file = add_file(c, log_file_path(log, kind, segment->base));
+    file->segment = segment_ref(segment);
+    return file;
+}
+
 /* An index file grows, or is written anew. */
-static void add_index(struct checkpoint *c, const struct log *log, const struct segment *segment,
+static void add_index(struct checkpoint *c, const struct log *log, struct segment *segment,
                       bool times, struct index_saved *ret_saved)
 {
     enum log_file_kind kind = times ? LOG_FILE_TIME_INDEX : LOG_FILE_INDEX;
     uint32_t n = times ? segment->time_saved.n : segment->saved.n;
-    struct small_file *file = add_file(c, log_file_path(log, kind, segment->base));
+    struct small_file *file = add_segment_file(c, log, segment, kind);
     file->at = (uint64_t)n * (times ? TIME_INDEX_ENTRY : INDEX_ENTRY);
     file->sync = segment->closed;
     if (times) {
@@ -332,10 +351,8 @@ static void save_segment(struct checkpoint *c, struct log *log, struct segment *
     segment->saving = segment->saved;
     segment->time_saving = segment->time_saved;
     if (segment->snapshot != NULL) {
-        add_file(c, log_file_path(log, LOG_FILE_SNAPSHOT, segment->base))->content =
-            *segment->snapshot;
-        add_file(c, log_file_path(log, LOG_FILE_WINDOW, segment->base))->content =
-            *segment->window;
+        add_segment_file(c, log, segment, LOG_FILE_SNAPSHOT)->content = *segment->snapshot;
+        add_segment_file(c, log, segment, LOG_FILE_WINDOW)->content = *segment->window;
         free(segment->snapshot);
         free(segment->window);
         segment->snapshot = segment->window = NULL;

@@ -19,6 +19,8 @@ struct small_file {
     struct buf content;
     uint64_t at; /* behind what is there; 0: instead of it */
     bool sync, sync_dir, remove;
+    struct segment *segment; /* a reference; NULL: of none */
+    bool skip;               /* the segment was taken out of its log meanwhile */
 };
 
 /* Index files of a segment that the job writes. */

@@ -48,6 +48,9 @@ static int save_file(const struct small_file *small)
     struct file *file = NULL;
     unsigned flags = FILE_WRITE | FILE_CREATE | (small->at == 0 ? FILE_TRUNCATE : 0);
     int error;
+    if (small->skip) {
+        return 0;
+    }
     if (small->remove) {
         error = file_remove(small->path);
         return error == -ENOENT ? 0 : error;
