@@ -1,5 +1,5 @@
-/* The metadata's bytes: entries and snapshots of the image, frames between Raft replicas, and what is
- * in a Raft directory. The first byte chooses. */
+/* The metadata's bytes: entries and snapshots of the image, frames between Raft replicas, and what
+ * is in a Raft directory. The first byte chooses. */
 #include <chronik/meta/image.h>
 #include <chronik/meta/raft_node.h>
 
