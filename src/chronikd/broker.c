@@ -388,6 +388,7 @@ static void join(struct broker *broker)
         .node_id = broker->node_id,
         .incarnation = broker->incarnation,
         .cluster_id = broker->options->cluster_id,
+        .election_ms = (unsigned)setting(broker, "controller.quorum.election.timeout.ms"),
         .file = &broker->options->settings,
         .default_partitions = (int32_t)setting(broker, "num.partitions"),
         .default_replication = (int16_t)setting(broker, "default.replication.factor"),
@@ -525,7 +526,8 @@ static int listen_all(struct broker *broker)
     const struct options *options = broker->options;
     struct server_limits limits = SERVER_LIMITS_DEFAULT;
     limits.frame_bytes_max = (uint64_t)setting(broker, "socket.request.max.bytes");
-    limits.memory_bytes = memory_bytes(broker) / 4;
+    int64_t request_bytes = setting(broker, "queued.max.request.bytes");
+    limits.memory_bytes = request_bytes >= 0 ? (uint64_t)request_bytes : memory_bytes(broker) / 4;
     limits.connections_max = (unsigned)setting(broker, "max.connections");
     limits.connections_per_ip_max = (unsigned)setting(broker, "max.connections.per.ip");
     limits.idle_ns = (uint64_t)setting(broker, "connections.max.idle.ms") * NS_PER_MS;
