@@ -110,9 +110,6 @@ int transfer_at_end(const struct transfer *t, const struct file *file, size_t le
 int64_t file_readv_at(struct file *file, const struct iovec *iov, unsigned n, uint64_t at);
 int file_writev_at(struct file *file, const struct iovec *iov, unsigned n, uint64_t at);
 
-/* mkdir(2) */
-int dir_make(const char *path);
-
 /* The directory that holds `path`, as a copy; "." and "/" hold themselves. */
 char *path_parent(const char *path);
 

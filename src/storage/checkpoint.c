@@ -96,9 +96,10 @@ static void free_checkpoint(struct checkpoint *c)
         segment_unref(c->saves[i].segment);
         log_unref(c->saves[i].log);
     }
-    list_each (link, &c->names) {
-        list_remove(link);
+    for (size_t i = 0; i < c->n_dirs; i++) {
+        free(c->dirs[i]);
     }
+    free(c->dirs);
     free(c->files);
     free(c->saves);
     free(c->path);
@@ -143,14 +144,13 @@ static void give_up(struct checkpoint *c)
     store->next_checkpoint_ns = loop_now_ns(store->loop) + RETRY_NS;
 }
 
-static void saved(struct job *job)
+/* The image is written, or could not be. */
+static void end(struct checkpoint *c)
 {
-    struct checkpoint *c = container_of(job, struct checkpoint, job);
     struct store *store = c->store;
     uint64_t now = loop_now_ns(store->loop), lsn = c->lsn;
     int error = c->error;
 
-    store->jobs--;
     store->checkpoint = NULL;
     if (error == 0) {
         learn(c);
@@ -164,7 +164,7 @@ static void saved(struct job *job)
         store_fail(store, error, "write the checkpoint");
     }
     free_checkpoint(c);
-    if (error == 0) {
+    if (error == 0 && !store_offline(store)) {
         journal_release(store->journal, lsn);
     }
     if (store->first_change_ns != 0 && store->state == STORE_OPEN) {
@@ -178,10 +178,33 @@ static void saved(struct job *job)
 
 /* ---- the steps --------------------------------------------------------------------------------*/
 
-static void save(struct job *job)
+static void share_done(struct job *job);
+
+/* Spreads `n` pieces of work over jobs. */
+static void spread(struct checkpoint *c, size_t n, void (*run)(struct job *job))
 {
-    struct checkpoint *c = container_of(job, struct checkpoint, job);
-    c->error = checkpoint_save(c);
+    for (unsigned i = 0; i < SHARES && (i == 0 || i < n); i++) {
+        c->shares[i] = (struct share){ .checkpoint = c, .first = i };
+        c->n_shares++;
+        c->store->jobs++;
+        job_start(c->store->loop, &c->shares[i].job, run, share_done);
+    }
+}
+
+static void save_files(struct job *job)
+{
+    struct share *share = container_of(job, struct share, job);
+    struct checkpoint *c = share->checkpoint;
+    for (size_t i = share->first; i < c->n_files && share->error == 0; i += SHARES) {
+        share->error = checkpoint_save_file(&c->files[i]);
+    }
+}
+
+static void save_image(struct job *job)
+{
+    struct share *share = container_of(job, struct share, job);
+    struct checkpoint *c = share->checkpoint;
+    share->error = file_replace(c->path, buf_bytes(&c->image));
 }
 
 /* The files of segments that are not in their logs any more would be left behind. */
@@ -211,8 +234,7 @@ static void sealed(struct checkpoint *c)
     skip_removed(c);
     state_move(STATES, &c->state, CHECKPOINT_SAVING, c);
     c->path = store_file_path(store, CHECKPOINT_FILE);
-    store->jobs++;
-    job_start(store->loop, &c->job, save, saved);
+    spread(c, c->n_files, save_files);
 }
 
 /* Goes on as far as it can. */
@@ -249,41 +271,43 @@ void checkpoint_poke(struct store *store)
     }
 }
 
-static void next_name(struct checkpoint *c);
-
-static void named(struct disk_request *req, int64_t result)
+static void sync_names(struct job *job)
 {
-    struct checkpoint *c = container_of(req, struct checkpoint, sync);
-    struct store *store = c->store;
-    store->n_naming--;
-    if (store_offline(store)) {
-        store_settle(store);
-    } else if (result < 0 && result != -ENOENT) {
-        store_fail(store, (int)result, "sync a directory");
-    } else {
-        next_name(c);
+    struct share *share = container_of(job, struct share, job);
+    struct checkpoint *c = share->checkpoint;
+    for (size_t i = share->first; i < c->n_dirs && share->error == 0; i += SHARES) {
+        int error = log_dir_sync(c->dirs[i]);
+        /* One that has been renamed meanwhile is on its way out. */
+        share->error = error == -ENOENT ? 0 : error;
+    }
+    if (share->first == 0 && share->error == 0 && c->sync_parent) {
+        share->error = dir_sync(c->store->path);
     }
 }
 
-/* Syncs one directory after the other, the store's own one last. A directory that has been renamed
- * meanwhile is on its way out. */
-static void next_name(struct checkpoint *c)
+static void share_done(struct job *job)
 {
+    struct share *share = container_of(job, struct share, job);
+    struct checkpoint *c = share->checkpoint;
     struct store *store = c->store;
-    struct list *link = list_pop_front(&c->names);
-    if (link != NULL) {
-        char *path = log_dir_path(container_of(link, struct log, dir_link));
-        store->n_naming++;
-        disk_sync_dir(store->loop, &c->sync, path, named);
-        free(path);
-    } else if (c->sync_parent) {
-        c->sync_parent = false;
-        store->n_naming++;
-        disk_sync_dir(store->loop, &c->sync, store->path, named);
-    } else {
+    store->jobs--;
+    c->n_shares--;
+    c->error = c->error != 0 ? c->error : share->error;
+    if (c->n_shares > 0) {
+        return;
+    }
+    if (c->state == CHECKPOINT_NAMING && c->error != 0) {
+        store_fail(store, c->error, "sync a directory");
+    } else if (c->state == CHECKPOINT_NAMING && !store_offline(store)) {
         state_move(STATES, &c->state, CHECKPOINT_CUTTING, c);
         advance(c);
+    } else if (c->state == CHECKPOINT_SAVING && !c->files_saved && c->error == 0) {
+        c->files_saved = true;
+        spread(c, 1, save_image);
+    } else if (c->state == CHECKPOINT_SAVING) {
+        end(c);
     }
+    store_settle(store);
 }
 
 void checkpoint_synced(struct store *store)
@@ -293,10 +317,20 @@ void checkpoint_synced(struct store *store)
         return;
     }
     state_move(STATES, &c->state, CHECKPOINT_NAMING, c);
-    list_splice_back(&c->names, &store->new_names);
+    struct list *link;
+    size_t cap = 0;
+    while ((link = list_pop_front(&store->new_names)) != NULL) {
+        c->dirs = mem_grow(c->dirs, &cap, c->n_dirs + 1, sizeof *c->dirs);
+        c->dirs[c->n_dirs++] = log_dir_path(container_of(link, struct log, dir_link));
+    }
     c->sync_parent = store->new_dirs;
     store->new_dirs = false;
-    next_name(c);
+    if (c->n_dirs == 0 && !c->sync_parent) {
+        state_move(STATES, &c->state, CHECKPOINT_CUTTING, c);
+        advance(c);
+        return;
+    }
+    spread(c, c->n_dirs, sync_names);
 }
 
 void checkpoint_paid(struct log *log)
@@ -453,7 +487,6 @@ void checkpoint_start(struct store *store)
     c->clean = store->state == STORE_CLOSING;
     c->began_ns = loop_now_ns(store->loop);
     c->lsn = journal_seal(store->journal);
-    list_init(&c->names);
     state_start(STATES, &c->state, CHECKPOINT_WRITING, c);
     store->checkpoint = c;
     store->checkpoint_wanted = false;

@@ -31,6 +31,16 @@ struct saved_segment {
     struct index_saved saved, time_saved;
 };
 
+enum { SHARES = 4 };
+
+/* A share of work on many files: each SHARES-th of them, done by a job of its own. */
+struct share {
+    struct job job;
+    struct checkpoint *checkpoint;
+    size_t first;
+    int error;
+};
+
 struct checkpoint {
     struct store *store;
     unsigned state;
@@ -40,22 +50,24 @@ struct checkpoint {
     unsigned owed; /* logs with entries to be written */
     uint32_t n_logs;
     struct buf image;
-    struct list names; /* of struct log: directories to be synced */
+    char **dirs; /* directories to be synced */
+    size_t n_dirs;
     bool sync_parent;
-    struct disk_request sync;
     struct small_file *files;
     size_t n_files, cap_files;
     struct saved_segment *saves;
     size_t n_saves, cap_saves;
-    struct job job;
-    char *path; /* of the image */
+    struct share shares[SHARES];
+    unsigned n_shares;    /* under way */
+    bool files_saved;     /* the image comes next */
+    char *path;           /* of the image */
     int error;
 };
 
 /* Adds what Apache Kafka wants to find after a clean stop: its three offset checkpoints. */
 void checkpoint_kafka_files(struct checkpoint *checkpoint);
 
-/* For the job: writes all files, then the image. */
-int checkpoint_save(struct checkpoint *checkpoint);
+/* For jobs: writes a file. */
+int checkpoint_save_file(const struct small_file *file);
 
 #endif

@@ -43,7 +43,7 @@ void checkpoint_kafka_files(struct checkpoint *c)
 
 /* ---- in the job -------------------------------------------------------------------------------*/
 
-static int save_file(const struct small_file *small)
+int checkpoint_save_file(const struct small_file *small)
 {
     struct file *file = NULL;
     unsigned flags = FILE_WRITE | FILE_CREATE | (small->at == 0 ? FILE_TRUNCATE : 0);
@@ -73,13 +73,4 @@ static int save_file(const struct small_file *small)
         free(dir);
     }
     return error;
-}
-
-int checkpoint_save(struct checkpoint *c)
-{
-    int error = 0;
-    for (size_t i = 0; i < c->n_files && error == 0; i++) {
-        error = save_file(&c->files[i]);
-    }
-    return error == 0 ? file_replace(c->path, buf_bytes(&c->image)) : error;
 }

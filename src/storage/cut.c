@@ -175,21 +175,10 @@ static void start_truncation(struct cut *cut)
 
 static void start_deletion(struct cut *cut)
 {
-    struct log *log = cut->log;
-    struct log_dir_name name = {
-        .topic = text_of(log->topic), .partition = log->partition, .state = LOG_DIR_DELETE
-    };
-    char to[LOG_DIR_NAME_SIZE];
-    struct uuid unique;
-    uint8_t random[16];
-
-    loop_random(log->store->loop, random, sizeof random);
-    unique = uuid_from_random(random);
-    check(log_dir_format(&name, &unique, to));
     cut->job.kind = CUT_DELETE;
-    cut->job.dir = log_dir_path(log);
-    cut->job.to_dir = store_file_path(log->store, to);
-    cut->job.parent = log->store->path;
+    cut->job.dir = log_dir_path(cut->log);
+    cut->job.to_dir = log_renamed_path(cut->log, LOG_DIR_DELETE);
+    cut->job.parent = cut->log->store->path;
     start_job(cut);
 }
 

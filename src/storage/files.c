@@ -3,15 +3,20 @@
 
 #include <errno.h>
 
-enum { SYNC_BYTES = 4 * 1024 * 1024 }; /* more are not left to gather */
+enum {
+    SYNC_BYTES = 4 * 1024 * 1024, /* more are not left to gather */
+    OPEN_MORE = 64,               /* files, than there should be: while others are synced */
+    SYNCS_HURRY = 16,             /* under way at a time, when it matters more than the journal */
+};
 
 struct open_file {
     struct segment *segment; /* a reference */
     struct file *file;
     struct list idle;    /* when nobody uses it */
     struct list dirty;   /* in `dirty` or `due` of the files */
+    struct list in_sync; /* while it is being synced */
     struct list waiters; /* for it to be open */
-    struct disk_request open;
+    struct disk_request req; /* opening, syncing */
     unsigned users;
     uint64_t unsynced; /* bytes, roughly; 0: nothing */
     bool opening, due;
@@ -28,6 +33,12 @@ void files_init(struct files *files, struct loop *loop, unsigned n_max,
     list_init(&files->idle);
     list_init(&files->dirty);
     list_init(&files->due);
+    list_init(&files->in_sync);
+}
+
+static bool is_syncing(const struct open_file *of)
+{
+    return !list_empty(&of->in_sync);
 }
 
 struct file *files_of(const struct segment *segment)
@@ -40,7 +51,7 @@ static void start_sync(struct files *files);
 static void close_file(struct files *files, struct open_file *of)
 {
     struct segment *segment = of->segment;
-    check(of->users == 0 && !of->opening && files->syncing != of);
+    check(of->users == 0 && !of->opening && !is_syncing(of));
     list_remove(&of->idle);
     list_remove(&of->dirty);
     files->n--;
@@ -52,11 +63,14 @@ static void close_file(struct files *files, struct open_file *of)
     segment->open = NULL;
     free(of);
     segment_unref(segment);
+    if (files->refused && files_room(files)) {
+        files->events->room(files->arg);
+    }
 }
 
 static bool is_dirty(const struct open_file *of)
 {
-    return !list_empty(&of->dirty) || of->files->syncing == of;
+    return !list_empty(&of->dirty) || is_syncing(of);
 }
 
 static void make_due(struct files *files, struct open_file *of)
@@ -78,7 +92,7 @@ static void trim(struct files *files)
         }
         if (!is_dirty(of)) {
             close_file(files, of);
-        } else if (files->syncing != of) {
+        } else if (!is_syncing(of)) {
             make_due(files, of);
             break;
         }
@@ -86,14 +100,15 @@ static void trim(struct files *files)
     start_sync(files);
 }
 
-bool files_room(const struct files *files)
+bool files_room(struct files *files)
 {
-    return files->n < files->n_max + 64 || files->n_dirty == 0;
+    files->refused = files->n >= files->n_max + OPEN_MORE && files->n_dirty > 0;
+    return !files->refused;
 }
 
 static void settle(struct files *files, struct open_file *of)
 {
-    if (of->users > 0 || of->opening || files->syncing == of) {
+    if (of->users > 0 || of->opening || is_syncing(of)) {
         return;
     }
     if (of->forgotten) {
@@ -109,7 +124,7 @@ static void settle(struct files *files, struct open_file *of)
 
 static void opened(struct disk_request *req, int64_t result)
 {
-    struct open_file *of = container_of(req, struct open_file, open);
+    struct open_file *of = container_of(req, struct open_file, req);
     struct files *files = of->files;
     struct list waiters, *link;
 
@@ -138,6 +153,7 @@ static struct open_file *new_open_file(struct files *files, struct segment *segm
     of->segment = segment_ref(segment);
     list_init(&of->idle);
     list_init(&of->dirty);
+    list_init(&of->in_sync);
     list_init(&of->waiters);
     segment->open = of;
     files->n++;
@@ -151,7 +167,7 @@ int files_get(struct files *files, struct segment *segment, const char *path, un
     if (of == NULL) {
         of = new_open_file(files, segment);
         of->opening = true;
-        disk_open(files->loop, &of->open, path, flags | FILE_READ | FILE_WRITE, &of->file, opened);
+        disk_open(files->loop, &of->req, path, flags | FILE_READ | FILE_WRITE, &of->file, opened);
     }
     of->users++;
     list_remove(&of->idle);
@@ -199,10 +215,11 @@ static void settle_debt(struct files *files, struct open_file *of)
 
 static void synced(struct disk_request *req, int64_t result)
 {
-    struct files *files = container_of(req, struct files, sync);
-    struct open_file *of = files->syncing;
+    struct open_file *of = container_of(req, struct open_file, req);
+    struct files *files = of->files;
 
-    files->syncing = NULL;
+    list_remove(&of->in_sync);
+    files->n_syncing--;
     files->n_dirty -= list_empty(&of->dirty);
     if (result < 0) {
         files->stopped = true;
@@ -215,27 +232,38 @@ static void synced(struct disk_request *req, int64_t result)
     }
     settle(files, of);
     start_sync(files);
-    if (files->syncing == NULL) {
+    if (files->n_syncing == 0) {
         files->events->rested(files->arg);
     }
 }
 
+/* Goes on with what is due; a file that is being synced already waits for its turn. */
 static void start_sync(struct files *files)
 {
-    if (files->syncing != NULL || files->stopped) {
-        return;
+    unsigned most = files->hurry ? SYNCS_HURRY : 1;
+    list_each (link, &files->due) {
+        struct open_file *of = container_of(link, struct open_file, dirty);
+        if (files->n_syncing >= most || files->stopped) {
+            return;
+        }
+        if (is_syncing(of)) {
+            continue;
+        }
+        list_remove(&of->dirty);
+        list_push_back(&files->in_sync, &of->in_sync);
+        of->due = false;
+        of->unsynced = 0;
+        of->again = false;
+        files->n_syncing++;
+        files->syncs++;
+        disk_sync(files->loop, &of->req, of->file, synced);
     }
-    struct list *link = list_pop_front(&files->due);
-    if (link == NULL) {
-        return;
-    }
-    struct open_file *of = container_of(link, struct open_file, dirty);
-    of->due = false;
-    of->unsynced = 0;
-    of->again = false;
-    files->syncing = of;
-    files->syncs++;
-    disk_sync(files->loop, &files->sync, of->file, synced);
+}
+
+void files_hurry(struct files *files, bool hurry)
+{
+    files->hurry = hurry;
+    start_sync(files);
 }
 
 void files_wrote(struct files *files, struct segment *segment, uint64_t bytes)
@@ -246,7 +274,7 @@ void files_wrote(struct files *files, struct segment *segment, uint64_t bytes)
     }
     of->unsynced += bytes;
     if (list_empty(&of->dirty)) {
-        files->n_dirty += files->syncing != of;
+        files->n_dirty += !is_syncing(of);
         list_push_back(&files->dirty, &of->dirty);
     }
     if (of->unsynced >= SYNC_BYTES) {
@@ -263,11 +291,11 @@ void files_forget(struct files *files, struct segment *segment)
     }
     of->forgotten = true;
     if (!list_empty(&of->dirty)) {
-        files->n_dirty -= files->syncing != of;
+        files->n_dirty -= !is_syncing(of);
         list_remove(&of->dirty);
     }
     segment_ref(segment);
-    if (files->syncing != of) {
+    if (!is_syncing(of)) {
         settle_debt(files, of);
     }
     if (segment->open != NULL) {
@@ -287,12 +315,12 @@ void files_sync_all(struct files *files)
         files->owed += !of->owed;
         of->owed = true;
     }
-    struct open_file *now = files->syncing;
-    if (now != NULL) {
+    list_each (link, &files->in_sync) {
         /* What was written since this sync began is in `due`; the sync itself is owed as well. */
-        now->again = now->due;
-        files->owed += !now->owed;
-        now->owed = true;
+        struct open_file *of = container_of(link, struct open_file, in_sync);
+        of->again = of->due;
+        files->owed += !of->owed;
+        of->owed = true;
     }
     if (files->owed == 0) {
         files->waiting = false;
@@ -309,7 +337,7 @@ void files_end(struct files *files)
 
 void files_release(struct files *files)
 {
-    check(files->syncing == NULL);
+    check(files->n_syncing == 0);
     list_each (link, &files->idle) {
         close_file(files, container_of(link, struct open_file, idle));
     }

@@ -21,6 +21,9 @@ struct files_events {
 
     /* No sync is under way any more. */
     void (*rested)(void *arg);
+
+    /* There is room again for files to be opened (files_room). */
+    void (*room)(void *arg);
 };
 
 struct files {
@@ -30,14 +33,16 @@ struct files {
     struct list idle;  /* of struct open_file that nobody uses, longest idle first */
     struct list dirty; /* not synced, and not due */
     struct list due;   /* to be synced now */
+    struct list in_sync; /* being synced */
     unsigned n, n_max; /* open files */
     unsigned owed;     /* files that files_sync_all() waits for */
-    unsigned n_dirty;  /* files in `dirty` and `due`, and the one being synced */
-    struct open_file *syncing;
-    struct disk_request sync;
+    unsigned n_dirty;  /* files in `dirty`, `due` and `in_sync` */
+    unsigned n_syncing;
     bool waiting; /* files_sync_all() is under way */
     bool stopped; /* begin nothing any more */
     bool ending;  /* close files at once */
+    bool refused; /* files_room() said no */
+    bool hurry;
     uint64_t syncs;
 };
 
@@ -80,13 +85,16 @@ void files_forget(struct files *files, struct segment *segment);
  * nothing. */
 void files_sync_all(struct files *files);
 
+/* Several syncs at a time, rather than one: they end sooner, but the journal feels them. */
+void files_hurry(struct files *files, bool hurry);
+
 /* Is there a sync under way? */
 static inline bool files_busy(const struct files *files)
 {
-    return files->syncing != NULL;
+    return files->n_syncing > 0;
 }
 
-/* May more files be opened, or are there too many that have to be synced first? */
-bool files_room(const struct files *files);
+/* May more files be opened? If there are too many that have to be synced first, `room` follows. */
+bool files_room(struct files *files);
 
 #endif

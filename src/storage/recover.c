@@ -95,15 +95,12 @@ bool recovery_directory_id(const struct recovery *r, const char *topic, int32_t 
 {
     struct log_dir_name name = { .topic = text_of(topic), .partition = partition };
     char dir[LOG_DIR_NAME_SIZE];
-    struct buf content = { 0 };
-    bool ok = log_dir_format(&name, NULL, dir);
-    if (ok) {
-        char *path = mem_sprintf("%s/%s/%s", r->store->path, dir, FILE_PARTITION_METADATA);
-        ok = file_load(path, KIB(64), &content) == 0 &&
-             partition_metadata_decode(buf_bytes(&content), ret_id) == 0;
-        free(path);
+    if (!log_dir_format(&name, NULL, dir)) {
+        return false;
     }
-    buf_release(&content);
+    char *path = store_file_path(r->store, dir);
+    bool ok = log_dir_id(path, ret_id);
+    free(path);
     return ok;
 }
 

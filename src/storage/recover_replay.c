@@ -282,7 +282,8 @@ static int open_file(struct recovery *r, struct trace *trace)
     struct segment *segment = trace->writing;
     char *path = log_file_path(trace->log, LOG_FILE_SEGMENT, segment->base);
     unsigned flags = FILE_READ | FILE_WRITE;
-    int error = r->n_open >= r->store->config.open_files_max / 2 ? close_oldest(r) : 0;
+    bool too_many = r->n_open > 0 && r->n_open >= r->store->config.open_files_max / 2;
+    int error = too_many ? close_oldest(r) : 0;
     if (!segment->made) {
         flags |= FILE_CREATE | FILE_TRUNCATE;
     }
@@ -329,22 +330,15 @@ static int flush(struct recovery *r, struct trace *trace)
 
 static int make_directory(struct recovery *r, struct log *log)
 {
-    char *dir = log_dir_path(log);
-    char *path = mem_sprintf("%s/%s", dir, FILE_PARTITION_METADATA);
-    struct buf content = { 0 };
-    partition_metadata_encode(&log->topic_id, &content);
-    int error = dir_create(dir);
-    if (error == 0) {
-        error = file_replace(path, buf_bytes(&content));
-    }
+    char *dir = log_dir_path(log), *stray = mem_sprintf("%s-stray", dir);
+    int error = log_dir_make(dir, &log->topic_id, stray);
     if (error != 0) {
         recovery_fail(r, error, "%s cannot be created", dir);
     }
     log->dir_made = true;
     r->store->new_dirs = true;
-    buf_release(&content);
-    free(path);
     free(dir);
+    free(stray);
     return error;
 }
 

@@ -16,7 +16,7 @@
 static bool at_rest(const struct store *store)
 {
     return store->n_writing == 0 && store->reads == 0 && store->jobs == 0 &&
-           list_empty(&store->cuts) && !files_busy(&store->files) && store->n_naming == 0 &&
+           list_empty(&store->cuts) && !files_busy(&store->files) &&
            (store->checkpoint == NULL || store_offline(store));
 }
 
@@ -163,6 +163,7 @@ void store_close(struct store *store, int64_t broker_epoch, void (*closed)(void 
     store->broker_epoch = broker_epoch;
     if (store->state == STORE_OPEN) {
         store->state = STORE_CLOSING;
+        files_hurry(&store->files, true);
         writer_force(store);
         removals_hurry(store);
     }

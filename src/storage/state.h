@@ -162,7 +162,6 @@ struct store {
     uint64_t checkpoint_lsn; /* what the one under way covers, or the last one */
     uint64_t next_checkpoint_ns; /* not before that, unless the journal is full */
     bool checkpoint_wanted;
-    unsigned n_naming; /* syncs of directories under way */
     struct list new_names; /* of struct log: directories to be synced */
     bool new_dirs;         /* the store's own directory is to be synced */
 
@@ -221,6 +220,7 @@ static inline bool store_offline(const struct store *store)
 /* Paths; the caller frees them. */
 char *store_file_path(const struct store *store, const char *name);
 char *log_dir_path(const struct log *log);
+char *log_renamed_path(const struct log *log, enum log_dir_state state);
 char *log_file_path(const struct log *log, enum log_file_kind kind, int64_t offset);
 
 /* ---- room.c, settle.c -------------------------------------------------------------------------*/
@@ -297,6 +297,18 @@ void writer_forget(struct log *log);
 
 /* Writes that failed for want of space are tried again. */
 void writer_retry(struct store *store);
+
+/* ---- log_dir.c, blocking ----------------------------------------------------------------------*/
+
+/* Creates a log's directory with its partition.metadata; neither is synced. One of the same topic
+ * id that is there is used, any other is renamed to `stray` first. */
+int log_dir_make(const char *path, const struct uuid *topic_id, const char *stray);
+
+/* The topic id that a directory says it is of; false when it does not say. */
+bool log_dir_id(const char *path, struct uuid *ret_id);
+
+/* Syncs partition.metadata and the names in the directory. */
+int log_dir_sync(const char *path);
 
 /* ---- checkpoint.c -----------------------------------------------------------------------------*/
 

@@ -27,6 +27,19 @@ char *log_dir_path(const struct log *log)
     return mem_sprintf("%s/%s-%d", log->store->path, log->topic, (int)log->partition);
 }
 
+char *log_renamed_path(const struct log *log, enum log_dir_state state)
+{
+    struct log_dir_name name = {
+        .topic = text_of(log->topic), .partition = log->partition, .state = state
+    };
+    char to[LOG_DIR_NAME_SIZE];
+    uint8_t random[16];
+    loop_random(log->store->loop, random, sizeof random);
+    struct uuid unique = uuid_from_random(random);
+    check(log_dir_format(&name, &unique, to));
+    return store_file_path(log->store, to);
+}
+
 char *log_file_path(const struct log *log, enum log_file_kind kind, int64_t offset)
 {
     char name[LOG_FILE_NAME_SIZE];
@@ -91,7 +104,18 @@ static void files_rested(void *arg)
     store_settle(arg);
 }
 
-static const struct files_events FILES_EVENTS = { files_failed, files_synced, files_rested };
+static void files_have_room(void *arg)
+{
+    struct store *store = arg;
+    loop_defer(store->loop, LOOP_SUBMIT, &store->pump);
+}
+
+static const struct files_events FILES_EVENTS = {
+    files_failed,
+    files_synced,
+    files_rested,
+    files_have_room,
+};
 
 void store_fail(struct store *store, int error, const char *what)
 {

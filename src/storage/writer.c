@@ -36,7 +36,7 @@ struct writing {
     struct disk_request req;
     struct file_wait wait;
     struct job job; /* making the directory */
-    char *path;
+    char *path, *stray_path;
     int error;
 };
 
@@ -173,6 +173,7 @@ static void end_writing(struct writing *w)
     blob_unref(w->gather);
     segment_unref(w->segment);
     free(w->path);
+    free(w->stray_path);
     free(w);
     log->writing = NULL;
     store->n_writing--;
@@ -284,6 +285,14 @@ static void write_entries(struct writing *w)
     disk_write(store->loop, &w->req, files_of(w->segment), w->iov, w->n, w->at, wrote);
 }
 
+/* The log's directory has a name that is not synced. */
+static void name_added(struct log *log)
+{
+    if (list_empty(&log->dir_link)) {
+        list_push_back(&log->store->new_names, &log->dir_link);
+    }
+}
+
 static void file_ready(struct file_wait *wait, int error)
 {
     struct writing *w = container_of(wait, struct writing, wait);
@@ -294,9 +303,7 @@ static void file_ready(struct file_wait *wait, int error)
     }
     if (!w->segment->made) {
         w->segment->made = true;
-        if (list_empty(&log->dir_link)) {
-            list_push_back(&log->store->new_names, &log->dir_link);
-        }
+        name_added(log);
     }
     write_entries(w);
 }
@@ -321,15 +328,7 @@ static void open_segment(struct writing *w)
 static void make_dir(struct job *job)
 {
     struct writing *w = container_of(job, struct writing, job);
-    char *file = mem_sprintf("%s/%s", w->path, FILE_PARTITION_METADATA);
-    struct buf content = { 0 };
-    partition_metadata_encode(&w->log->topic_id, &content);
-    w->error = dir_create(w->path);
-    if (w->error == 0) {
-        w->error = file_replace(file, buf_bytes(&content));
-    }
-    buf_release(&content);
-    free(file);
+    w->error = log_dir_make(w->path, &w->log->topic_id, w->stray_path);
 }
 
 static void made_dir(struct job *job)
@@ -341,6 +340,7 @@ static void made_dir(struct job *job)
     if (w->error == 0) {
         log->dir_made = true;
         store->new_dirs = true;
+        name_added(log);
     }
     if (store_offline(store)) {
         end_writing(w);
@@ -426,6 +426,7 @@ static void start_write(struct log *log)
         failed(w, -EBUSY);
     } else {
         w->path = log_dir_path(log);
+        w->stray_path = log_renamed_path(log, LOG_DIR_STRAY);
         job_start(store->loop, &w->job, make_dir, made_dir);
     }
 }

@@ -61,6 +61,8 @@ int file_remove(const char *path);
 
 /* Creates the directory and its parents; an existing one is fine. New names are synced. */
 int dir_create(const char *path);
+
+int dir_make(const char *path);       /* one directory; the name is not synced */
 int dir_remove(const char *path);     /* an empty one */
 int dir_remove_all(const char *path); /* with all that is in it; a missing one is fine */
 int dir_sync(const char *path);
