@@ -309,11 +309,12 @@ static void a_full_disk_is_waited_for(void **state)
 {
     struct backend_case *b = backend_of(state);
     struct store_case c;
-    struct ballast ballast = { .path = mem_sprintf("%s/ballast", b->dir) };
+    struct ballast ballast;
     struct buf zeros = { 0 };
     if (!mount_here("tmpfs", b->dir, "size=600k")) {
         skip();
     }
+    ballast.path = mem_sprintf("%s/ballast", b->dir);
     assert_true(case_open(&c, b->loop, b->raft));
     case_vote(&c);
     append_one_by_one(&c, 1, 31, 1);
