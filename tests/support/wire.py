@@ -16,7 +16,7 @@ def read_exactly(connection, n):
     while len(data) < n:
         part = connection.recv(n - len(data))
         if not part:
-            raise EOFError("the broker closed the connection")
+            raise OSError("the broker closed the connection")
         data += part
     return data
 

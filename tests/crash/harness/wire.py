@@ -4,6 +4,8 @@ import socket
 import struct
 import time
 
+from wire import request, string
+
 
 def _crc32c_table():
     table = []
@@ -45,28 +47,12 @@ def _batch(value):
     return struct.pack(">qiibI", 0, len(body) + 9, -1, 2, crc32c(body)) + body
 
 
-def _string(text):
-    return struct.pack(">h", len(text)) + text.encode()
-
-
 def produce(port, topic, partition, value, seconds=10):
     """Sends one record with acks=all (Produce version 3); the error code of the answer."""
     batch = _batch(value)
     body = struct.pack(">hhi", -1, -1, int(seconds * 1000))  # no transaction, acks=all
-    body += struct.pack(">i", 1) + _string(topic) + struct.pack(">iii", 1, partition, len(batch))
-    request = struct.pack(">hhi", 0, 3, 7) + _string("crash") + body + batch
+    body += struct.pack(">i", 1) + string(topic) + struct.pack(">iii", 1, partition, len(batch))
     with socket.create_connection(("127.0.0.1", port), seconds) as connection:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        answer = _read(connection, struct.unpack(">i", _read(connection, 4))[0])
-    at = 4 + 4 + 2 + len(topic) + 4 + 4  # correlation, topics, name, partitions, partition
+        answer = request(connection, 0, 3, body + batch)
+    at = 4 + 2 + len(topic) + 4 + 4  # topics, name, partitions, partition
     return struct.unpack(">h", answer[at:at + 2])[0]
-
-
-def _read(connection, n):
-    data = b""
-    while len(data) < n:
-        more = connection.recv(n - len(data))
-        if not more:
-            raise OSError("the connection was closed")
-        data += more
-    return data
