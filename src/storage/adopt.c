@@ -20,7 +20,7 @@ struct adoption {
     struct buf points, starts, watermarks; /* Kafka's offset checkpoints */
 };
 
-/* ---- what Kafka says -------------------------------------------------------------------------*/
+/* ---- what Kafka says --------------------------------------------------------------------------*/
 
 static void load(struct recovery *r, const char *name, struct buf *to)
 {
@@ -45,7 +45,7 @@ static int64_t offset_in(const struct buf *file, const struct log *log)
     return -1;
 }
 
-/* ---- one segment -----------------------------------------------------------------------------*/
+/* ---- one segment ------------------------------------------------------------------------------*/
 
 static int write_file(const char *path, const struct buf *content)
 {
@@ -149,7 +149,7 @@ static int adopt_segment(struct adoption *a, struct log *log, int64_t base, bool
     return error;
 }
 
-/* ---- one log ---------------------------------------------------------------------------------*/
+/* ---- one log ----------------------------------------------------------------------------------*/
 
 static int64_t *segments_in(const char *dir, size_t *ret_n, bool *ret_swap)
 {
@@ -254,22 +254,20 @@ static int adopt_log(struct adoption *a, const struct log_dir_name *name)
     struct uuid id;
     char *topic = text_dup(name->topic);
     int error = 0;
-    if (recovery_directory_id(a->r, topic, name->partition, &id)) {
+    if (recovery_directory_id(a->r, topic, name->partition, &id) &&
+        recovery_find(a->r, &id, name->partition) == NULL) {
         struct log *log = log_new(a->r->store, &id, name->topic, name->partition, &config);
         log->dir_made = true;
-        if (recovery_add_log(a->r, log)) {
-            error = adopt_segments(a, log);
-            rebuild_producers(a, log);
-            set_offsets(a, log);
-        } else {
-            log_unref(log);
-        }
+        check(recovery_add_log(a->r, log));
+        error = adopt_segments(a, log);
+        rebuild_producers(a, log);
+        set_offsets(a, log);
     }
     free(topic);
     return error;
 }
 
-/* ---- the directory ---------------------------------------------------------------------------*/
+/* ---- the directory ----------------------------------------------------------------------------*/
 
 static bool is_log(const struct dir_entry *entry, struct log_dir_name *ret_name)
 {

@@ -66,7 +66,7 @@ static bool read_header(struct bytes in, struct header *ret)
     return true;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------*/
+/* ---- the end ----------------------------------------------------------------------------------*/
 
 static void release_segment(struct find_op *op)
 {
@@ -140,7 +140,7 @@ static void damaged(struct find_op *op)
     end(op, -EIO);
 }
 
-/* ---- the records of one batch ----------------------------------------------------------------*/
+/* ---- the records of one batch -----------------------------------------------------------------*/
 
 static void search(struct find_op *op)
 {
@@ -215,7 +215,7 @@ static bool look_into(struct find_op *op, struct bytes batch, const struct heade
     return ends_with(op);
 }
 
-/* ---- the tail --------------------------------------------------------------------------------*/
+/* ---- the tail ---------------------------------------------------------------------------------*/
 
 static bool is_candidate(const struct find_op *op, const struct header *header)
 {
@@ -241,7 +241,7 @@ static void look_in_tail(struct find_op *op)
     end(op, 0);
 }
 
-/* ---- a segment -------------------------------------------------------------------------------*/
+/* ---- a segment --------------------------------------------------------------------------------*/
 
 static void next_segment(struct find_op *op);
 static void start_read(struct find_op *op, uint64_t len);
@@ -405,7 +405,7 @@ static void next_segment(struct find_op *op)
     look_in_tail(op);
 }
 
-/* ---- the largest time stamp ------------------------------------------------------------------*/
+/* ---- the largest time stamp -------------------------------------------------------------------*/
 
 static int64_t largest_in_tail(const struct log *log, int64_t below)
 {
@@ -457,7 +457,7 @@ static void measure(struct find_op *op)
     measured(op);
 }
 
-/* ---- the door --------------------------------------------------------------------------------*/
+/* ---- the door ---------------------------------------------------------------------------------*/
 
 static void begin(struct find_op *op)
 {

@@ -36,10 +36,16 @@ static size_t count_below(const struct index *index, uint64_t relative_offset)
     return from;
 }
 
-uint32_t index_lookup(const struct index *index, uint32_t relative_offset)
+const struct index_entry *index_find(const struct index *index, uint32_t relative_offset)
 {
     size_t n = count_below(index, (uint64_t)relative_offset + 1);
-    return n > 0 ? index->entries[n - 1].place : 0;
+    return n > 0 ? &index->entries[n - 1] : NULL;
+}
+
+uint32_t index_lookup(const struct index *index, uint32_t relative_offset)
+{
+    const struct index_entry *entry = index_find(index, relative_offset);
+    return entry != NULL ? entry->place : 0;
 }
 
 void index_truncate(struct index *index, uint32_t relative_offset)

@@ -30,7 +30,7 @@ struct index_load {
     int error;
 };
 
-/* ---- the cache -------------------------------------------------------------------------------*/
+/* ---- the cache --------------------------------------------------------------------------------*/
 
 static void forget(struct index_cache *cache, struct segment *segment)
 {
@@ -63,7 +63,7 @@ void index_cache_touch(struct store *store, struct segment *segment)
     }
 }
 
-/* ---- in the job ------------------------------------------------------------------------------*/
+/* ---- in the job -------------------------------------------------------------------------------*/
 
 /* Loads `n` entries of `size` bytes whose CRC is known. */
 static bool load_exactly(const char *path, struct index_saved saved, size_t size, struct buf *to)
@@ -131,7 +131,7 @@ static void run(struct job *job)
     }
 }
 
-/* ---- on the loop -----------------------------------------------------------------------------*/
+/* ---- on the loop ------------------------------------------------------------------------------*/
 
 static void install(struct index_load *load)
 {

@@ -48,7 +48,7 @@ enum {
 
 static const char CHUNK_MAGIC[8] = "CHRONIKJ";
 
-/* ---- chunk headers ---------------------------------------------------------------------------*/
+/* ---- chunk headers ----------------------------------------------------------------------------*/
 
 void journal_chunk_encode(const struct journal_chunk_header *header, uint8_t block[JOURNAL_BLOCK])
 {
@@ -94,7 +94,7 @@ int journal_chunk_decode(const uint8_t block[JOURNAL_BLOCK],
     return second == 0 ? 0 : first == second ? first : -EINVAL;
 }
 
-/* ---- group headers ---------------------------------------------------------------------------*/
+/* ---- group headers ----------------------------------------------------------------------------*/
 
 void journal_group_encode(const struct journal_group_header *header,
                           uint8_t to[JOURNAL_GROUP_HEADER])
@@ -126,7 +126,7 @@ uint32_t journal_group_crc(const uint8_t *group, size_t len)
     return crc32c(0, group + JOURNAL_CRC_FROM, len - JOURNAL_CRC_FROM);
 }
 
-/* ---- records ---------------------------------------------------------------------------------*/
+/* ---- records ----------------------------------------------------------------------------------*/
 
 size_t journal_record_header(enum journal_kind kind)
 {

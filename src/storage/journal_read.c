@@ -124,6 +124,7 @@ void journal_reader_rewind(struct journal_reader *r)
     r->any = false;
     r->bytes = 0;
     r->damage = r->next_lsn > r->first_lsn ? "its beginning is missing" : NULL;
+    r->damage = r->salvage ? NULL : r->damage;
 }
 
 static bool enter_chunk(struct journal_reader *r)
@@ -236,16 +237,36 @@ static bool next_chunk(struct journal_reader *r)
     return false;
 }
 
+/* Behind a damaged group: goes to the next one that verifies, here or in a later chunk. */
+static bool skip_damage(struct journal_reader *r)
+{
+    struct journal_group_header group;
+    uint64_t lsn = r->next_lsn;
+    for (; r->chunk < r->n_begun; r->chunk++, r->at = JOURNAL_BLOCK) {
+        const struct found_chunk *chunk = &r->chunks[r->chunk];
+        leave_chunk(r);
+        for (; enter_chunk(r) && r->at < chunk->bytes; r->at += JOURNAL_BLOCK) {
+            if (read_here(r, JOURNAL_GROUP_HEADER) && journal_group_decode(r->group.data, &group) &&
+                group.lsn > lsn && group.lsn < limit_of(r, r->chunk) &&
+                memcmp(group.salt.bytes, chunk->header.salt.bytes, sizeof group.salt.bytes) == 0 &&
+                verify(r, group.len, group.crc)) {
+                r->next_lsn = group.lsn;
+                return true;
+            }
+        }
+        r->damage = NULL; /* of a chunk that cannot be read */
+    }
+    return false;
+}
+
 int journal_reader_next(struct journal_reader *r, uint64_t *ret_lsn, struct bytes *ret_records)
 {
-    while (r->n_begun > 0 && r->damage == NULL) {
-        if (r->next_lsn >= limit_of(r, r->chunk)) {
-            if (!next_chunk(r)) {
-                return 0;
-            }
+    while (r->n_begun > 0 && (r->damage == NULL || r->salvage)) {
+        if (r->next_lsn >= limit_of(r, r->chunk) && next_chunk(r)) {
             continue;
         }
-        if (!enter_chunk(r) || !read_group(r)) {
+        bool here = r->next_lsn < limit_of(r, r->chunk) && enter_chunk(r) && read_group(r);
+        if (!here && !(r->salvage && skip_damage(r))) {
             return 0;
         }
         uint64_t lsn = r->next_lsn++;

@@ -30,6 +30,7 @@ struct journal_reader {
     uint64_t next_lsn;
     size_t first_chunk, last_chunk; /* those that groups came from */
     bool any;
+    bool salvage; /* go on behind what is damaged, with what verifies */
     uint64_t bytes; /* of groups, in this walk */
     struct buf group;
     const char *damage; /* why the journal does not end where it seems to; NULL */

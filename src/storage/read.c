@@ -25,7 +25,9 @@ struct read_op {
     struct log_read *read; /* NULL: cancelled */
     struct segment *segment; /* a reference; NULL: not chosen yet */
     uint32_t n_cuts;
-    uint64_t place; /* where to read; the start of a batch */
+    uint64_t place;    /* where to read; the start of a batch */
+    int64_t base_min;  /* no batch there begins below this offset */
+    int64_t last_there; /* and the first one ends with this one; -1: not known */
     uint64_t len;
     struct blob *blob;
     struct disk_request req;
@@ -37,7 +39,7 @@ struct read_op {
     int error;
 };
 
-/* ---- from the tail ---------------------------------------------------------------------------*/
+/* ---- from the tail ----------------------------------------------------------------------------*/
 
 /* A row of entries: the first without `skip` bytes, the last only up to `last_len`. */
 struct cut_out {
@@ -154,7 +156,7 @@ static void read_tail(struct log *log, struct log_read *read, int64_t below)
     log->store->stats.tail_read_bytes += cut.bytes;
 }
 
-/* ---- from a segment --------------------------------------------------------------------------*/
+/* ---- from a segment ---------------------------------------------------------------------------*/
 
 static void release_segment(struct read_op *op)
 {
@@ -248,42 +250,78 @@ struct found {
     size_t from, to; /* the batches to return, in the piece */
     size_t at;       /* the first byte not looked at */
     int64_t next;    /* offset behind them */
+    int64_t base_min, last_there; /* as in the operation, for the batch at `at` */
     uint64_t need;   /* bytes of the batch at `at`, which is not there as a whole; 0: none */
     bool bad;        /* what is at `at` does not verify */
     bool full;       /* the batch at `at` is not wanted any more */
 };
 
+/* The CRC does not cover base offset and leader epoch: these are compared with what is known. */
+static bool in_its_place(const struct read_op *op, const struct found *f, const struct batch *b)
+{
+    const struct log *log = op->log;
+    int64_t last = batch_last_offset(b);
+    uint32_t i;
+    log_segment_of(log, op->segment->base, &i);
+    int64_t bound = i + 1 < log->n_segments ? log->segments[i + 1]->base : log->end;
+    int32_t epoch = epochs_at(&log->epochs, b->base_offset);
+    return b->base_offset >= f->base_min && last < bound &&
+           (f->last_there < 0 || f->last_there == last) &&
+           (b->leader_epoch < 0 || epoch < 0 || epoch == b->leader_epoch);
+}
+
+/* Verifies the batch at `f->at` and what is seen of the one behind it, whose base offset must be
+ * higher. True with a good one; else says in `*f` what is wrong or missing. */
+static bool verify(const struct read_op *op, struct bytes piece, struct found *f, struct batch *b)
+{
+    struct bytes rest = bytes_part(piece, f->at, piece.len - f->at);
+    int64_t len = batch_peek_length(rest);
+    if (len == 0 || (len > 0 && (uint64_t)len > rest.len)) {
+        f->need = len > 0 ? (uint64_t)len : BATCH_HEADER;
+        return false;
+    }
+    f->bad = len < 0 || batch_parse(rest, b) != KAFKA_NONE || !batch_crc_ok(b) ||
+             !in_its_place(op, f, b);
+    if (f->bad) {
+        return false;
+    }
+    uint64_t behind = rest.len - b->raw.len;
+    bool is_last = op->place + f->at + b->raw.len == op->segment->written;
+    if (behind >= 8) {
+        f->bad = (int64_t)load_be64(rest.data + b->raw.len) <= batch_last_offset(b);
+    } else if (!is_last && f->at > 0) {
+        f->need = b->raw.len; /* read from here on, the one behind it may be seen */
+        return false;
+    }
+    return !f->bad;
+}
+
 static struct found look(const struct read_op *op, struct bytes piece)
 {
     const struct log_read *read = op->read;
     int64_t below = min_i64(read->below, op->log->end);
-    struct found f = { .next = read->offset };
+    struct found f = { .next = read->offset,
+                       .base_min = op->base_min,
+                       .last_there = op->last_there };
 
     while (f.at < piece.len && !f.full) {
-        struct bytes rest = bytes_part(piece, f.at, piece.len - f.at);
         struct batch b;
-        int64_t len = batch_peek_length(rest);
-        if (len == 0 || (len > 0 && (uint64_t)len > rest.len)) {
-            f.need = len > 0 ? (uint64_t)len : BATCH_HEADER;
+        if (!verify(op, piece, &f, &b)) {
             return f;
         }
-        if (len < 0 || batch_parse(rest, &b) != KAFKA_NONE || !batch_crc_ok(&b)) {
-            f.bad = true;
-            return f;
-        }
-        if (batch_last_offset(&b) < read->offset) {
-            f.at += b.raw.len;
-            f.from = f.to = f.at;
-            continue;
-        }
+        bool before = batch_last_offset(&b) < read->offset;
         bool first = f.to == f.from && read->at_least_one;
-        f.full = batch_last_offset(&b) >= below ||
-                 (!first && f.to - f.from + b.raw.len > read->max_bytes);
-        if (!f.full) {
-            f.at += b.raw.len;
-            f.to = f.at;
-            f.next = batch_last_offset(&b) + 1;
+        f.full = !before && (batch_last_offset(&b) >= below ||
+                             (!first && f.to - f.from + b.raw.len > read->max_bytes));
+        if (f.full) {
+            return f;
         }
+        f.at += b.raw.len;
+        f.to = f.at;
+        f.from = before ? f.at : f.from;
+        f.next = before ? f.next : batch_last_offset(&b) + 1;
+        f.base_min = batch_last_offset(&b) + 1;
+        f.last_there = -1;
     }
     return f;
 }
@@ -323,6 +361,8 @@ static void read_done(struct disk_request *req, int64_t result)
         answer(op, &f);
     } else {
         op->place += f.at;
+        op->base_min = f.base_min;
+        op->last_there = f.last_there;
         op->len = max_u64(f.need, op->len);
         start_read(op);
     }
@@ -381,11 +421,17 @@ static void open_file_of(struct read_op *op)
 static void index_ready(struct index_wait *wait, int error)
 {
     struct read_op *op = container_of(wait, struct read_op, index);
-    if (goes_on(op, error)) {
-        op->place =
-            index_lookup(&op->segment->index, (uint32_t)(op->read->offset - op->segment->base));
-        open_file_of(op);
+    if (!goes_on(op, error)) {
+        return;
     }
+    const struct segment *segment = op->segment;
+    int64_t relative = min_i64(op->read->offset - segment->base, INT32_MAX);
+    const struct index_entry *entry = index_find(&segment->index, (uint32_t)relative);
+    if (entry != NULL) {
+        op->place = entry->place;
+        op->last_there = segment->base + entry->relative_offset;
+    }
+    open_file_of(op);
 }
 
 static bool use_hint(struct read_op *op)
@@ -401,6 +447,7 @@ static bool use_hint(struct read_op *op)
         if (segment != NULL && segment->base == hint->base) {
             op->segment = segment_ref(segment);
             op->place = hint->place;
+            op->base_min = hint->offset;
             return true;
         }
     }
@@ -414,6 +461,7 @@ static void locate(struct read_op *op)
     int64_t offset = op->read->offset;
 
     op->n_cuts = log->n_cuts;
+    op->last_there = -1;
     op->len = min_u64(max_u64(op->read->max_bytes, READ_MIN), READ_MAX);
     if (use_hint(op)) {
         open_file_of(op);
@@ -421,6 +469,7 @@ static void locate(struct read_op *op)
     }
     op->segment = segment_ref(log_segment_of(log, offset, NULL));
     op->place = 0;
+    op->base_min = op->segment->base;
     if (offset <= op->segment->base || op->segment->written <= READ_MIN) {
         open_file_of(op);
         return;
@@ -431,7 +480,7 @@ static void locate(struct read_op *op)
     }
 }
 
-/* ---- the door --------------------------------------------------------------------------------*/
+/* ---- the door ---------------------------------------------------------------------------------*/
 
 /* Answers from what is in memory: 0 or an error; -EINPROGRESS when it takes a segment. */
 static int read_now(struct log *log, struct log_read *read)

@@ -511,6 +511,7 @@ static int recover_as_found(struct recovery *r)
 
 static void spread_damage(struct recovery *r)
 {
+    r->store->recovery.damaged = r->damage != NULL;
     map_each (node, &r->store->logs) {
         if (r->damage != NULL) {
             log_damaged(container_of(node, struct log, node), "the directory is damaged: %s",
@@ -553,6 +554,9 @@ static int recover_logs(struct recovery *r)
         error = recover_as_found(r);
     } else if (r->has_image) {
         error = recovery_replay(r);
+        if (error == 0 && r->damage != NULL) {
+            error = recovery_adopt(r); /* logs that the journal does not know any more */
+        }
         anew = r->damage != NULL;
         r->keep_chunks = !anew;
         store->recovery.clean = r->head.clean && !r->reader.any && r->damage == NULL;

@@ -108,7 +108,7 @@ int recover_truncate(struct recovery *r, struct log *log, int64_t offset);
 
 /* ---- adopt.c ----------------------------------------------------------------------------------*/
 
-/* Takes over every log in the directory as it is, after a scan: there is no checkpoint. */
+/* Takes over every log in the directory that is not known yet, as it is, after a scan. */
 int recovery_adopt(struct recovery *r);
 
 /* Is there any directory of a partition? */

@@ -38,7 +38,7 @@ struct trace {
     struct list open;
 };
 
-/* ---- traces ----------------------------------------------------------------------------------*/
+/* ---- traces -----------------------------------------------------------------------------------*/
 
 struct key {
     const struct uuid *topic_id;
@@ -96,7 +96,7 @@ void recovery_release_traces(struct recovery *r)
     map_release(&r->traces);
 }
 
-/* ---- the first reading -----------------------------------------------------------------------*/
+/* ---- the first reading ------------------------------------------------------------------------*/
 
 static void note(struct recovery *r, const struct journal_record *record, uint64_t number)
 {
@@ -150,7 +150,7 @@ static void read_all(struct recovery *r, void (*visit)(struct recovery *r,
     }
 }
 
-/* ---- before the second reading ---------------------------------------------------------------*/
+/* ---- before the second reading ----------------------------------------------------------------*/
 
 /* Deletes what the journal says is deleted. Its directory may be gone already, and another log may
  * have taken the name. */
@@ -240,7 +240,7 @@ static int prepare_logs(struct recovery *r)
     return error;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------*/
+/* ---- writing ----------------------------------------------------------------------------------*/
 
 /* The segment is complete: its file stays open, to be synced later, or is synced and closed where
  * there are too many of them. */
@@ -326,7 +326,7 @@ static int flush(struct recovery *r, struct trace *trace)
     return 0;
 }
 
-/* ---- the second reading ----------------------------------------------------------------------*/
+/* ---- the second reading -----------------------------------------------------------------------*/
 
 static int make_directory(struct recovery *r, struct log *log)
 {
@@ -544,7 +544,7 @@ static void replay(struct recovery *r, const struct journal_record *record, uint
     }
 }
 
-/* ---- the whole -------------------------------------------------------------------------------*/
+/* ---- the whole --------------------------------------------------------------------------------*/
 
 static int finish(struct recovery *r)
 {
@@ -575,6 +575,7 @@ int recovery_replay(struct recovery *r)
     if (r->damage == NULL && !r->head.clean && r->reader.n_begun == 0) {
         r->damage = "the journal is missing";
     }
+    r->reader.salvage = r->damage != NULL;
     int error = sync_journal(r);
     name_logs(r);
     if (error == 0) {
@@ -591,6 +592,7 @@ int recovery_replay(struct recovery *r)
 int recovery_salvage(struct recovery *r)
 {
     check(r->damage != NULL);
+    r->reader.salvage = true;
     read_all(r, note);
     int error = sync_journal(r);
     name_logs(r);

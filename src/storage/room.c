@@ -19,7 +19,7 @@ struct space_check {
     int error;
 };
 
-/* ---- the disk --------------------------------------------------------------------------------*/
+/* ---- the disk ---------------------------------------------------------------------------------*/
 
 static uint64_t reserve(const struct store *store)
 {
@@ -82,7 +82,7 @@ static void time_to_measure(struct timer *timer)
     start_measuring(container_of(timer, struct store, room_timer));
 }
 
-/* ---- in all ----------------------------------------------------------------------------------*/
+/* ---- in all -----------------------------------------------------------------------------------*/
 
 static bool tail_has_room(const struct store *store)
 {

@@ -84,7 +84,7 @@ int scan_next(struct scan *scan, struct batch *ret_batch)
     return 1;
 }
 
-/* ---- producers -------------------------------------------------------------------------------*/
+/* ---- producers --------------------------------------------------------------------------------*/
 
 void producers_free(struct producers *producers)
 {

@@ -15,7 +15,7 @@
 
 static const uint64_t CACHE_BYTES = UINT64_C(16) << 20, KEPT_BYTES = UINT64_C(16) << 20;
 
-/* ---- paths -----------------------------------------------------------------------------------*/
+/* ---- paths ------------------------------------------------------------------------------------*/
 
 char *store_file_path(const struct store *store, const char *name)
 {
@@ -48,7 +48,7 @@ char *log_file_path(const struct log *log, enum log_file_kind kind, int64_t offs
                        log_file_format(&parsed, name));
 }
 
-/* ---- the journal's news ----------------------------------------------------------------------*/
+/* ---- the journal's news -----------------------------------------------------------------------*/
 
 static void durable(void *arg, uint64_t lsn, const struct journal_mark *marks, size_t n)
 {
@@ -137,7 +137,7 @@ void store_fail(struct store *store, int error, const char *what)
     free(message);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------*/
+/* ---- opening ----------------------------------------------------------------------------------*/
 
 static void default_to(uint64_t *value, uint64_t otherwise)
 {
@@ -278,7 +278,7 @@ void store_free(struct store *store)
     free(store);
 }
 
-/* ---- logs ------------------------------------------------------------------------------------*/
+/* ---- logs -------------------------------------------------------------------------------------*/
 
 struct log_key {
     const struct uuid *topic_id;
@@ -321,7 +321,7 @@ void store_each(struct store *store, void (*visit)(struct log *log, void *arg), 
     }
 }
 
-/* ---- what can be asked -----------------------------------------------------------------------*/
+/* ---- what can be asked ------------------------------------------------------------------------*/
 
 const char *store_path(const struct store *store)
 {

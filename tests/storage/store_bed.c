@@ -343,3 +343,52 @@ void bed_expect(struct bed *bed, struct log *log, int64_t offset, uint64_t first
     }
     ids_release(&ids);
 }
+
+/* ---- files ------------------------------------------------------------------------------------*/
+
+static void save(const char *path, const struct buf *content)
+{
+    struct file *file;
+    assert_int_equal(file_open(path, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file), 0);
+    assert_int_equal(file_write_at(file, content->data, content->len, 0), 0);
+    file_close(file);
+}
+
+void copy_tree(const char *from, const char *to)
+{
+    struct dir_entry *entries;
+    size_t n;
+    assert_int_equal(dir_make(to), 0);
+    assert_int_equal(dir_list(from, &entries, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        char *source = mem_sprintf("%s/%s", from, entries[i].name);
+        char *target = mem_sprintf("%s/%s", to, entries[i].name);
+        if (entries[i].is_dir) {
+            copy_tree(source, target);
+        } else {
+            struct buf content = { 0 };
+            assert_int_equal(file_load(source, GIB(1), &content), 0);
+            save(target, &content);
+            buf_release(&content);
+        }
+        free(source);
+        free(target);
+    }
+    dir_list_free(entries, n);
+}
+
+struct buf bed_load(const struct bed *bed, const char *name)
+{
+    char *path = mem_sprintf("%s/%s", bed->dir, name);
+    struct buf content = { 0 };
+    assert_int_equal(file_load(path, GIB(1), &content), 0);
+    free(path);
+    return content;
+}
+
+void bed_save(const struct bed *bed, const char *name, const struct buf *content)
+{
+    char *path = mem_sprintf("%s/%s", bed->dir, name);
+    save(path, content);
+    free(path);
+}

@@ -89,6 +89,13 @@ void ids_release(struct ids *ids);
 /* Fails unless the log holds exactly the ids first, …, first + n - 1, at offsets offset, … */
 void bed_expect(struct bed *bed, struct log *log, int64_t offset, uint64_t first, size_t n);
 
+/* Copies a directory with all that is in it; `to` must not exist. */
+void copy_tree(const char *from, const char *to);
+
+/* A file in the directory of the store, as it is; and back. */
+struct buf bed_load(const struct bed *bed, const char *name);
+void bed_save(const struct bed *bed, const char *name, const struct buf *content);
+
 /* One read; the caller releases read->batches. */
 int bed_read_once(struct bed *bed, struct log *log, struct log_read *read);
 

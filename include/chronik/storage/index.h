@@ -34,6 +34,9 @@ void index_add(struct index *index, uint32_t relative_offset, uint32_t place);
  * may begin there. */
 uint32_t index_lookup(const struct index *index, uint32_t relative_offset);
 
+/* That entry itself, or NULL: its batch's last offset is known exactly. */
+const struct index_entry *index_find(const struct index *index, uint32_t relative_offset);
+
 /* Drops entries for offsets at or above `relative_offset`. */
 void index_truncate(struct index *index, uint32_t relative_offset);
 
