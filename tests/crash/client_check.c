@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-enum { STALL_MS = 20000 };
-
 struct reader {
     const struct load_options *options;
     struct comparison *comparison;
@@ -19,8 +17,8 @@ struct reader {
 static bool open_partition(struct reader *r, int partition, rd_kafka_topic_partition_list_t *list)
 {
     int64_t start, *end = &r->end[partition];
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(r->rk, r->options->topic, partition,
-                                                                &start, end, STALL_MS);
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        r->rk, r->options->topic, partition, &start, end, r->options->timeout_ms);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         fprintf(stderr, "ends of partition %d: %s\n", partition, rd_kafka_err2name(code));
         return false;
@@ -59,10 +57,10 @@ static void take(struct reader *r, const rd_kafka_message_t *m)
 static bool read_partitions(struct reader *r)
 {
     while (r->open > 0) {
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, STALL_MS);
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, r->options->timeout_ms);
         if (m == NULL) {
-            fprintf(stderr, "no record in %d ms, %d partitions not at their end\n", STALL_MS,
-                    r->open);
+            fprintf(stderr, "no record in %d ms, %d partitions not at their end\n",
+                    r->options->timeout_ms, r->open);
             return false;
         }
         take(r, m);

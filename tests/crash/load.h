@@ -26,7 +26,7 @@ struct load_options {
     int record_bytes;      /* -s: the largest */
     int rate;              /* -r: records a second and producer; 0: as fast as it goes */
     int count;             /* -k: stop after so many records; 0: at SIGTERM */
-    int timeout_ms;        /* -T: of a record, until it counts as failed */
+    int timeout_ms;        /* -T: of a record, until it counts as failed; of `check`: without one */
     int offset;            /* -o: of `trim`: the new log start of each partition */
     int seed;              /* -S: of what crash_store does */
 };

@@ -4,10 +4,12 @@ As in scenarios.py. crash_store appends to small logs that roll, checkpoint, are
 the time; a crash meets any of that.
 """
 
+import os
 import time
 
 from harness import trace
 from harness.disk import Disk, Scatter
+from broker import Failed
 
 
 def let_it_run(test, store, most=0.15):
@@ -20,7 +22,7 @@ def store_kill9(test):
     """SIGKILL in the midst of it, over and over; now and then all is compared."""
     store = test.store(test.directory("data"))
     try:
-        for round in range(test.rounds(20)):
+        for round in range(test.rounds(10)):
             let_it_run(test, store)
             store.kill()
             test.fired("kill")
@@ -28,9 +30,20 @@ def store_kill9(test):
                 test.note(store.check().text)
         let_it_run(test, store)
         store.stop()
+        no_orphans(store.directory)
         test.note(store.check().text)
     finally:
         store.kill()
+
+
+def no_orphans(directory):
+    """After a clean stop no index is there without its segment, no window without its snapshot."""
+    for root, _, names in os.walk(directory):
+        for name in names:
+            base, suffix = os.path.splitext(name)
+            owner = {".index": ".log", ".timeindex": ".log", ".window": ".snapshot"}.get(suffix)
+            if owner and base + owner not in names:
+                raise Failed("%s has no %s beside it" % (os.path.join(root, name), owner))
 
 
 def store_power_cut(test):
@@ -38,7 +51,7 @@ def store_power_cut(test):
     with Disk(test.work, 64) as disk:
         store = test.store(disk.path + "/data")
         try:
-            for round in range(test.rounds(20)):
+            for round in range(test.rounds(12)):
                 with Scatter(disk.path, test.random.random()) as scatter:
                     let_it_run(test, store)
                     disk.cut()
@@ -61,7 +74,7 @@ def store_crash_at_call(test):
     try:
         let_it_run(test, store)
         store.kill()
-        for _ in range(test.rounds(12)):
+        for _ in range(test.rounds(8)):
             nth = 1 + int(test.random.expovariate(1 / 15))
             calls = test.random.choice((trace.CHANGES, trace.NAMES, trace.SYNCS, trace.WRITES))
             fault = trace.Fault(test.work, calls, "signal=KILL", nth)
@@ -84,7 +97,7 @@ def store_error_at_call(test):
     directory = test.directory("data")
     store = test.store(directory, io="threads")
     try:
-        for round in range(test.rounds(8)):
+        for round in range(test.rounds(4)):
             calls = (trace.WRITES, trace.SYNCS)[round % 2]
             error = ("error=EIO", "error=ENOSPC")[round // 2 % 2]
             fault = trace.Fault(test.work, calls, error, test.random.randint(5, 30))

@@ -29,6 +29,12 @@ def _run(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def unmount_left_over(path):
+    """Of a run that was killed."""
+    if os.path.ismount(path):
+        _run("umount", path)
+
+
 class Disk:
     """Use as a context: made and mounted inside, unmounted behind, and removed if all went well."""
 

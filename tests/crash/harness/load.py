@@ -93,9 +93,9 @@ class Load:
             self.process.kill()
             self.process.wait()
 
-    def check(self, seconds=300):
+    def check(self, seconds=300, stall_ms=20000):
         """Compares what is there with what was acknowledged; the counts, or Failed."""
-        checked = self._run("check", seconds=seconds)
+        checked = self._run("check", "-T", str(stall_ms), seconds=seconds)
         if checked.returncode == 1:
             raise Lost(checked.stdout.strip())
         if checked.returncode != 0:

@@ -50,9 +50,21 @@ class Store:
                          % (self.process.returncode, self.output_path))
 
     def kill(self):
-        if self.alive():
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # also what a tracer left behind
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        wait_until(self._all_gone, 10, "the process has ended", pause=0.002)
+
+    def _all_gone(self):
+        try:
+            os.killpg(self.process.pid, 0)
+            return False
+        except ProcessLookupError:
+            return True
 
     def stop(self, seconds=20):
         self.process.send_signal(signal.SIGTERM)

@@ -7,8 +7,9 @@ io_uring they would pass unseen. The trace says which file was hit, and that som
 import os
 import re
 import shutil
+import subprocess
 
-from broker import Skipped
+from broker import Skipped, wait_until
 
 WRITES = "pwrite64,pwritev,pwritev2"
 SYNCS = "fsync,fdatasync"
@@ -29,20 +30,60 @@ class Fault:
         if what.startswith("error="):
             self.prefix.insert(1, "--seccomp-bpf")  # faster, but it never kills
 
+    def attach(self, pid):
+        """To a running process; otherwise `prefix` goes in front of its command."""
+        command = [word for word in self.prefix if word != "--seccomp-bpf"]
+        self._tracer = subprocess.Popen(command + ["-p", str(pid)], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: _traced(pid) or self._tracer.poll() is not None, 10, "strace attaches")
+        if self._tracer.returncode is not None:
+            raise Skipped("strace may not attach to processes here")
+
+    def detach(self):
+        """After the process has ended."""
+        self._tracer.terminate()
+        self._tracer.wait()
+
     def hits(self):
         """The calls that were hit, as strace prints them."""
+        return [call for call in self._calls() if "(INJECTED)" in call]
+
+    def last(self):
+        """The call that the process died at."""
+        calls = self._calls()
+        died = [call for call in calls if call.endswith("= ?")]
+        return (died or calls or [""])[-1]
+
+    def _calls(self):
+        """The lines of the trace; those that other threads interrupted are put together again."""
         if not os.path.exists(self.path):
             return []
         with open(self.path, errors="replace") as file:
             lines = file.read().split("\n")
-        return [line for line in lines if "(INJECTED)" in line]
+        calls, begun = [], {}
+        for line in lines:
+            thread = line.split(" ", 1)[0]
+            if line.endswith("<unfinished ...>"):
+                begun[thread] = line[:-len("<unfinished ...>")]
+            elif " resumed>" in line:
+                calls.append(begun.pop(thread, "") + line.split(" resumed>", 1)[1])
+            elif "(" in line:
+                calls.append(line)
+        return calls + list(begun.values())
 
-    def last(self):
-        """The call that the process died at."""
-        with open(self.path, errors="replace") as file:
-            calls = [line for line in file.read().split("\n") if "(" in line]
-        died = [line for line in calls if line.endswith("= ?")]
-        return (died or calls or [""])[-1]
+
+def _traced(pid):
+    """Every thread of the process."""
+    for thread in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/status" % (pid, thread)) as file:
+            if "TracerPid:\t0\n" in file.read():
+                return False
+    return True
+
+
+PARTS = (("journal", "journal"), ("checkpoint", "checkpoint"), ("raft", "raft"),
+         (".log", "segment"), ("index", "index"), ("snapshot", "snapshot"), ("window", "snapshot"),
+         ("meta", "metadata"))
 
 
 def kind_of(call, directory):
@@ -50,8 +91,5 @@ def kind_of(call, directory):
     name = re.search(r"^\d+\s+(\w+)\(", call)
     path = re.search(re.escape(directory) + r'/?([^>"]*)', call)
     where = path.group(1) if path else ""
-    for part, called in (("journal", "journal"), ("checkpoint", "checkpoint"), ("raft", "raft"),
-                         (".log", "segment"), ("index", "index"), ("snapshot", "snapshot")):
-        if part in where:
-            return "%s of %s" % (name.group(1) if name else "call", called)
-    return "%s of %s" % (name.group(1) if name else "call", "other files")
+    part = next((called for word, called in PARTS if word in where), "a directory")
+    return "%s of %s" % (name.group(1) if name else "a call", part)
