@@ -9,7 +9,7 @@
 # g++ for libsnappy's C++ library, make for the parallel half of link-time optimization.
 BUILD_PACKAGES=(
     gcc g++ libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev liburing-dev libraft-dev
-    libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libisal-dev libxxhash-dev libjansson-dev
+    libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libisal-dev libxxhash-dev
     libmicrohttpd-dev libssl-dev libcmocka-dev librdkafka-dev
 )
 RUN_PACKAGES=(kcat)
