@@ -7,8 +7,8 @@
  * one, in a job if they have to be decompressed.
  *
  * The largest time stamp of all is found by first working out what it is. That is known of every
- * segment, but for the one that holds the limit of what counts (`below`): there the headers may
- * have to be walked. */
+ * segment, unless its youngest record does not count: in the segment that holds the log start, and
+ * in the one that holds the limit (`below`), the headers may have to be walked. */
 #include "state.h"
 
 #include <errno.h>
@@ -24,6 +24,8 @@ struct find_op {
     int64_t wanted; /* time stamp */
     int64_t from;   /* no offset below this one */
     bool measuring; /* `wanted` is not known yet: the largest below the limit */
+    int64_t largest_left; /* of a batch that begins below the log start: what of it is in the log;
+                             -1: there is no such batch */
     uint64_t place, len;
     struct blob *blob;
     struct disk_request req;
@@ -162,6 +164,43 @@ static void search(struct find_op *op)
     codec_scratch_release(&scratch);
 }
 
+static void measure(struct find_op *op, int64_t at_least);
+
+/* The largest time stamp among the records of the batch looked into last that are in the log. */
+static int64_t largest_in_batch(const struct find_op *op)
+{
+    struct codec_scratch scratch = { 0 };
+    struct record_iter it;
+    struct record record;
+    struct batch b;
+    int64_t largest = -1;
+    if (batch_parse(buf_bytes(&op->batch), &b) == KAFKA_NONE &&
+        record_iter_init(&it, &b, INFLATED_MAX, &scratch) == 0) {
+        while (record_iter_next(&it, &record)) {
+            if (record.offset >= op->log->start && record.offset < op->find->below) {
+                largest = max_i64(largest, record.timestamp);
+            }
+        }
+    }
+    codec_scratch_release(&scratch);
+    return largest;
+}
+
+/* There is no such record. When the largest time stamp was looked for, it was that of a record in
+ * front of the log start, in a batch that reaches beyond it: that batch counts with what is left.
+ */
+static void end_without(struct find_op *op)
+{
+    int64_t left = op->largest_left;
+    op->largest_left = -1;
+    if (op->find->timestamp == INT64_MAX && left >= 0) {
+        release_segment(op);
+        measure(op, left);
+    } else {
+        end(op, 0);
+    }
+}
+
 /* True when the search has come to its end. */
 static bool ends_with(struct find_op *op)
 {
@@ -171,13 +210,18 @@ static bool ends_with(struct find_op *op)
     } else if (op->search_error != 0) {
         end(op, -EIO);
     } else if (op->found_it) {
-        if (op->found_offset < find->below) {
-            find->offset = op->found_offset;
-            find->found_timestamp = op->found_timestamp;
-            find->leader_epoch = (int32_t)load_be32(op->batch.data + 12);
+        if (op->found_offset >= find->below) {
+            end_without(op);
+            return true;
         }
+        find->offset = op->found_offset;
+        find->found_timestamp = op->found_timestamp;
+        find->leader_epoch = (int32_t)load_be32(op->batch.data + 12);
         end(op, 0);
     } else {
+        if ((int64_t)load_be64(op->batch.data) < op->log->start) {
+            op->largest_left = largest_in_batch(op);
+        }
         op->place += op->batch.len;
         op->from = max_i64(op->from, op->batch_last + 1);
         return false;
@@ -238,7 +282,7 @@ static void look_in_tail(struct find_op *op)
             }
         }
     }
-    end(op, 0);
+    end_without(op);
 }
 
 /* ---- a segment --------------------------------------------------------------------------------*/
@@ -257,7 +301,9 @@ static enum step consider(struct find_op *op, struct bytes piece, const struct h
             measured(op);
             return STEP_ENDED;
         }
-        op->wanted = max_i64(op->wanted, header->max_timestamp);
+        if (header->last >= op->from) {
+            op->wanted = max_i64(op->wanted, header->max_timestamp);
+        }
         return STEP_OVER;
     }
     if (!is_candidate(op, header)) {
@@ -338,12 +384,13 @@ static void file_ready(struct file_wait *wait, int error)
     }
 }
 
-/* The time stamps up to this entry's offset are known. */
+/* Where to begin to measure: behind an entry of the time index whose records all count and end
+ * below the limit. */
 static struct time_entry last_entry_below(const struct find_op *op)
 {
     const struct segment *segment = op->segment;
     struct time_entry last = { .timestamp = -1 };
-    for (size_t i = 0; i < segment->times.n; i++) {
+    for (size_t i = 0; i < segment->times.n && segment->base >= op->from; i++) {
         if (segment->base + segment->times.entries[i].relative_offset < op->find->below) {
             last = segment->times.entries[i];
         }
@@ -425,12 +472,26 @@ static int64_t largest_in_tail(const struct log *log, int64_t below)
     return largest;
 }
 
-/* All of the segment's file that counts has been looked at. */
-static void measured(struct find_op *op)
+/* Works out the largest time stamp of segments from `i` on, and of the tail; walks a segment whose
+ * youngest record does not count, unless it cannot change the result. */
+static void measure_from(struct find_op *op, uint32_t i)
 {
+    const struct log *log = op->log;
+    int64_t below = op->find->below;
+    for (; i < log->n_segments && log->segments[i]->base < below; i++) {
+        struct segment *segment = log->segments[i];
+        bool counts =
+            segment->max_timestamp_offset >= op->from && segment->max_timestamp_offset < below;
+        if (counts) {
+            op->wanted = max_i64(op->wanted, segment->max_timestamp);
+        } else if (segment->max_timestamp > op->wanted && segment->written > 0) {
+            enter(op, segment);
+            return;
+        }
+    }
     op->measuring = false;
-    op->wanted = max_i64(op->wanted, largest_in_tail(op->log, op->find->below));
-    release_segment(op);
+    op->from = log->start;
+    op->wanted = max_i64(op->wanted, largest_in_tail(log, below));
     if (op->wanted < 0) {
         end(op, 0);
     } else {
@@ -438,23 +499,20 @@ static void measured(struct find_op *op)
     }
 }
 
-/* Works out the largest time stamp below the limit: segments know their own, unless it lies above
- * the limit. */
-static void measure(struct find_op *op)
+static void measure(struct find_op *op, int64_t at_least)
 {
-    const struct log *log = op->log;
     op->measuring = true;
-    op->wanted = -1;
-    for (uint32_t i = 0; i < log->n_segments && log->segments[i]->base < op->find->below; i++) {
-        struct segment *segment = log->segments[i];
-        if (segment->max_timestamp_offset < op->find->below) {
-            op->wanted = max_i64(op->wanted, segment->max_timestamp);
-        } else if (segment->written > 0) {
-            enter(op, segment);
-            return;
-        }
-    }
-    measured(op);
+    op->wanted = at_least;
+    measure_from(op, 0);
+}
+
+/* All of the segment's file that counts has been looked at. */
+static void measured(struct find_op *op)
+{
+    uint32_t i;
+    log_segment_of(op->log, op->segment->base, &i);
+    release_segment(op);
+    measure_from(op, i + 1);
 }
 
 /* ---- the door ---------------------------------------------------------------------------------*/
@@ -462,10 +520,11 @@ static void measure(struct find_op *op)
 static void begin(struct find_op *op)
 {
     op->n_cuts = op->log->n_cuts;
+    op->largest_left = -1;
     op->from = op->log->start;
     op->wanted = op->find->timestamp;
     if (op->wanted == INT64_MAX) {
-        measure(op);
+        measure(op, -1);
     } else {
         next_segment(op);
     }

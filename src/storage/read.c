@@ -337,7 +337,9 @@ static void answer(struct read_op *op, const struct found *f)
         chain_add(&read->batches, op->blob, bytes);
     }
     read->next = f->next;
-    remember(op->log, op->segment->base, f->next, op->place + f->to);
+    if (bytes.len > 0) {
+        remember(op->log, op->segment->base, f->next, op->place + f->to);
+    }
     store->stats.segment_reads++;
     store->stats.segment_read_bytes += bytes.len;
     end(op, 0);

@@ -12,6 +12,8 @@
  * but every log says that it is damaged (rule 18). */
 #include "recover.h"
 
+#include "scan.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -277,6 +279,28 @@ static void drop_all_logs(struct recovery *r)
     r->n_removals = 0;
 }
 
+/* Producers that were too many for the checkpoint are in a snapshot; else they are worked out. */
+static void load_producers(struct recovery *r, struct log *log)
+{
+    char *dir = log_dir_path(log);
+    if (producers_load(log_producers(log), dir, log->snapshot) != 0) {
+        struct segment_file *files = mem_zalloc_array(log->n_segments, sizeof *files);
+        struct producers *producers = NULL;
+        int64_t snapshot;
+        for (uint32_t i = 0; i < log->n_segments; i++) {
+            files[i] = (struct segment_file){ log->segments[i]->base, log->segments[i]->bytes };
+        }
+        if (producers_rebuild(dir, files, log->n_segments, log->end, r->store->seed, r->now_ms,
+                              &producers, &snapshot) == 0) {
+            producers_free(log->producers);
+            log->producers = producers;
+        }
+        log->producers_new = true;
+        free(files);
+    }
+    free(dir);
+}
+
 /* Loads the checkpoint. One that is damaged is as good as none, but says so. */
 static int load_image(struct recovery *r)
 {
@@ -304,6 +328,12 @@ static int load_image(struct recovery *r)
     }
     buf_release(&content);
     free(path);
+    map_each (node, &r->store->logs) {
+        struct log *log = container_of(node, struct log, node);
+        if (log->producers_in_file) {
+            load_producers(r, log);
+        }
+    }
     return error;
 }
 

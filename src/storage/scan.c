@@ -101,9 +101,7 @@ static char *file_in(const char *dir, enum log_file_kind kind, int64_t offset)
     return mem_sprintf("%s/%s", dir, log_file_format(&parsed, name));
 }
 
-/* Loads a snapshot and its window. A window that is missing or does not fit leaves what the
- * snapshot says: the last batch of each producer. */
-static int load_snapshot(struct producers *producers, const char *dir, int64_t offset)
+int producers_load(struct producers *producers, const char *dir, int64_t offset)
 {
     char *snapshot = file_in(dir, LOG_FILE_SNAPSHOT, offset);
     char *window = file_in(dir, LOG_FILE_WINDOW, offset);
@@ -135,7 +133,7 @@ static int64_t load_newest(struct producers *producers, const char *dir, int64_t
         struct log_file_name name;
         if (log_file_parse(text_of(entries[i - 1].name), &name) &&
             name.kind == LOG_FILE_SNAPSHOT && name.state == LOG_FILE_LIVE && name.offset <= end &&
-            load_snapshot(producers, dir, name.offset) == 0) {
+            producers_load(producers, dir, name.offset) == 0) {
             found = name.offset;
         }
     }

@@ -31,6 +31,10 @@ struct segment_file {
     uint64_t bytes;
 };
 
+/* Loads the snapshot of an offset, and its window. -errno when there is no usable snapshot;
+ * without a window, what the snapshot says counts: the last batch of each producer. */
+int producers_load(struct producers *producers, const char *dir, int64_t offset);
+
 /* What the producers of a log are at offset `end`: the newest snapshot in the directory at or below
  * it, and the batches of the files from there on. NULL when there are none. The files must hold
  * whole valid batches up to `bytes`; -errno when they do not. Sets `*ret_snapshot` to the offset of

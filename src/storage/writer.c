@@ -127,21 +127,28 @@ void writer_retry(struct store *store)
     make_ready(&store->stuck);
 }
 
+static void write_users(struct slab *slab)
+{
+    for (size_t i = 0; i < slab->n_users; i++) {
+        struct tail *tail = slab->users[i].tail;
+        struct log *log = tail ? container_of(tail, struct log, tail) : NULL;
+        if (log != NULL && log->write_state == WRITE_AGING) {
+            move_to(log, WRITE_READY);
+        }
+    }
+}
+
 void writer_relieve(struct store *store)
 {
     uint64_t bytes = 0;
     list_each (link, &store->slabs.fifo) {
         struct slab *slab = container_of(link, struct slab, link);
-        bytes += slab->blob->len;
-        if (bytes > store->slabs.budget / 4) {
-            break;
+        if (slab->unwritten > 0) {
+            write_users(slab);
+            bytes += slab->blob->len;
         }
-        for (size_t i = 0; slab->unwritten > 0 && i < slab->n_users; i++) {
-            struct tail *tail = slab->users[i].tail;
-            struct log *log = tail ? container_of(tail, struct log, tail) : NULL;
-            if (log != NULL && log->write_state == WRITE_AGING) {
-                move_to(log, WRITE_READY);
-            }
+        if (bytes > store->slabs.budget / 4) {
+            return;
         }
     }
 }

@@ -132,6 +132,29 @@ void bed_release(struct bed *bed)
     free(bed->dir);
 }
 
+int bed_set_up_uring(void **state)
+{
+    struct bed *bed = mem_zalloc(sizeof *bed);
+    bed_init(bed, LOOP_AUTO);
+    *state = bed;
+    return 0;
+}
+
+int bed_set_up_threads(void **state)
+{
+    struct bed *bed = mem_zalloc(sizeof *bed);
+    bed_init(bed, LOOP_THREADS);
+    *state = bed;
+    return 0;
+}
+
+int bed_tear_down(void **state)
+{
+    bed_release(*state);
+    free(*state);
+    return 0;
+}
+
 int bed_try_open(struct bed *bed)
 {
     bed->opened = bed->closed = bed->failed = bed->room = false;
@@ -241,6 +264,17 @@ int bed_append(struct bed *bed, struct log *log, uint64_t first, unsigned n, siz
 {
     struct buf batch = bed_batch_producer(bed, first, n, len, -1, -1);
     return append(bed, log, &batch);
+}
+
+int bed_follow(struct bed *bed, struct log *log, int64_t base, int32_t epoch, uint64_t first,
+               unsigned n, size_t len)
+{
+    struct buf batch = bed_batch_producer(bed, first, n, len, -1, -1);
+    struct log_append append = { .batches = buf_bytes(&batch), .log_append_ms = -1 };
+    batch_stamp(batch.data, base, epoch);
+    int error = log_append(log, &append);
+    buf_release(&batch);
+    return error;
 }
 
 int bed_append_producer(struct bed *bed, struct log *log, uint64_t first, unsigned n, size_t len,

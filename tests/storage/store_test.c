@@ -2,37 +2,9 @@
  * backends. */
 #include "store_test.h"
 
-static struct bed *bed_of(void **state)
-{
-    return *state;
-}
-
-static int set_up_uring(void **state)
-{
-    struct bed *bed = mem_zalloc(sizeof *bed);
-    bed_init(bed, LOOP_AUTO);
-    *state = bed;
-    return 0;
-}
-
-static int set_up_threads(void **state)
-{
-    struct bed *bed = mem_zalloc(sizeof *bed);
-    bed_init(bed, LOOP_THREADS);
-    *state = bed;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    bed_release(*state);
-    free(*state);
-    return 0;
-}
-
 static void an_append_becomes_durable_and_is_read_back(void **state)
 {
-    struct bed *bed = bed_of(state);
+    struct bed *bed = *state;
     bed_open(bed);
     assert_true(store_recovery(bed->store)->fresh);
     assert_int_equal(bed_append(bed, bed->log, 100, 3, 20), 0);
@@ -47,7 +19,7 @@ static void an_append_becomes_durable_and_is_read_back(void **state)
 
 static void records_survive_a_clean_stop(void **state)
 {
-    struct bed *bed = bed_of(state);
+    struct bed *bed = *state;
     bed_open(bed);
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(bed_append(bed, bed->log, i * 10, 10, 50), 0);
@@ -67,7 +39,7 @@ static void records_survive_a_clean_stop(void **state)
 
 static void records_survive_a_crash(void **state)
 {
-    struct bed *bed = bed_of(state);
+    struct bed *bed = *state;
     bed_open(bed);
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(bed_append(bed, bed->log, i * 10, 10, 50), 0);
@@ -90,16 +62,12 @@ static void records_survive_a_crash(void **state)
     bed_close(bed);
 }
 
-#define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, set_up_uring, tear_down),                                \
-        cmocka_unit_test_setup_teardown(test, set_up_threads, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(an_append_becomes_durable_and_is_read_back),
-        BOTH(records_survive_a_clean_stop),
-        BOTH(records_survive_a_crash),
+        BOTH_BACKENDS(an_append_becomes_durable_and_is_read_back),
+        BOTH_BACKENDS(records_survive_a_clean_stop),
+        BOTH_BACKENDS(records_survive_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

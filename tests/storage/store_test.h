@@ -38,6 +38,15 @@ struct bed {
 void bed_init(struct bed *bed, enum loop_backend backend);
 void bed_release(struct bed *bed);
 
+/* Fixtures: a bed as the test's state, for each backend. */
+int bed_set_up_uring(void **state);
+int bed_set_up_threads(void **state);
+int bed_tear_down(void **state);
+
+#define BOTH_BACKENDS(test)                                                                        \
+    cmocka_unit_test_setup_teardown(test, bed_set_up_uring, bed_tear_down),                        \
+        cmocka_unit_test_setup_teardown(test, bed_set_up_threads, bed_tear_down)
+
 /* Opens the store; fails the test if it does not open. `bed->log` is found, or created. */
 void bed_open(struct bed *bed);
 
@@ -69,6 +78,10 @@ struct buf bed_batch_producer(struct bed *bed, uint64_t first, unsigned n, size_
 
 /* Appends such a batch as a leader of epoch 1; returns what log_append() does. */
 int bed_append(struct bed *bed, struct log *log, uint64_t first, unsigned n, size_t len);
+
+/* Batches as they come from a leader: offsets, epoch and all. */
+int bed_follow(struct bed *bed, struct log *log, int64_t base, int32_t epoch, uint64_t first,
+               unsigned n, size_t len);
 
 /* The same, with a producer. */
 int bed_append_producer(struct bed *bed, struct log *log, uint64_t first, unsigned n, size_t len,

@@ -1,0 +1,283 @@
+/* Truncation, log start, deletion and re-creation: in memory at once, in files once the journal
+ * has it, and the same after a crash at any time. */
+#include "store_test.h"
+
+static const struct log_config SMALL = {
+    .segment_bytes = 3000,
+    .segment_ms = INT64_MAX,
+    .segment_index_bytes = 10000,
+    .index_interval_bytes = 300,
+    .retention_ms = -1,
+    .retention_bytes = -1,
+};
+
+/* `n` batches of 5 records, ids from `first` on; durable. */
+static void fill(struct bed *bed, uint64_t first, unsigned n)
+{
+    log_configure(bed->log, &SMALL);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(bed_append(bed, bed->log, first + i * 5, 5, 20), 0);
+    }
+    bed_run_durable(bed, bed->log);
+}
+
+static void truncate_to(struct bed *bed, int64_t offset)
+{
+    assert_int_equal(log_truncate(bed->log, offset, bed_done, bed), 0);
+    bed_run_done(bed);
+    assert_int_equal(bed->done_error, 0);
+}
+
+static unsigned files_in(const struct bed *bed, const char *name)
+{
+    char *path = mem_sprintf("%s/%s", bed->dir, name);
+    struct dir_entry *entries;
+    size_t n = 0;
+    if (dir_list(path, &entries, &n) == 0) {
+        dir_list_free(entries, n);
+    }
+    free(path);
+    return (unsigned)n;
+}
+
+static void a_truncated_log_goes_on_from_the_cut(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 40);
+    truncate_to(bed, 100); /* in the tail */
+    assert_int_equal(log_end(bed->log), 100);
+    assert_int_equal(log_durable_end(bed->log), 100);
+    fill(bed, 100, 10);
+    bed_close(bed);
+    bed_open(bed);
+    truncate_to(bed, 50); /* in segments that are closed */
+    assert_int_equal(log_end(bed->log), 50);
+    bed_expect(bed, bed->log, 0, 0, 50);
+    fill(bed, 50, 20);
+    bed_expect(bed, bed->log, 0, 0, 150);
+    bed_crash(bed);
+    bed_open(bed);
+    bed_expect(bed, bed->log, 0, 0, 150);
+    truncate_to(bed, 0);
+    assert_int_equal(log_end(bed->log), 0);
+    fill(bed, 0, 2);
+    bed_crash(bed);
+    bed_open(bed);
+    bed_expect(bed, bed->log, 0, 0, 10);
+    bed_close(bed);
+}
+
+static void a_cut_inside_a_batch_takes_the_whole_batch(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 10);
+    truncate_to(bed, 43);
+    assert_int_equal(log_end(bed->log), 40);
+    bed_close(bed);
+    bed_open(bed);
+    truncate_to(bed, 22);
+    assert_int_equal(log_end(bed->log), 20);
+    fill(bed, 20, 2);
+    bed_crash(bed);
+    bed_open(bed);
+    bed_expect(bed, bed->log, 0, 0, 30);
+    bed_close(bed);
+}
+
+static void epochs_and_producers_are_cut_as_well(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    log_configure(bed->log, &SMALL);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(log_begin_epoch(bed->log, i + 1), 0);
+        struct buf batch = bed_batch_producer(bed, (uint64_t)i * 5, 5, 20, 77, i * 5);
+        struct log_append append = { .batches = buf_bytes(&batch),
+                                     .leader_epoch = i + 1,
+                                     .as_leader = true,
+                                     .log_append_ms = -1 };
+        assert_int_equal(log_append(bed->log, &append), 0);
+        buf_release(&batch);
+    }
+    bed_run_durable(bed, bed->log);
+    static const int64_t CUTS[] = { 190, 120, 45, 5 };
+    for (unsigned i = 0; i < countof(CUTS); i++) {
+        if (i == 2) {
+            bed_close(bed);
+            bed_open(bed);
+        }
+        truncate_to(bed, CUTS[i]);
+        assert_int_equal(log_last_epoch(bed->log), CUTS[i] / 5);
+        /* The producer goes on where the log ends, and its last batch is a duplicate. */
+        struct buf raw = bed_batch_producer(bed, 0, 5, 20, 77, (int32_t)CUTS[i] - 5);
+        struct batch b;
+        assert_int_equal(batch_parse(buf_bytes(&raw), &b), KAFKA_NONE);
+        struct producer_verdict v = producers_decide(log_producers(bed->log), &b);
+        assert_true(v.duplicate);
+        assert_int_equal(v.base_offset, CUTS[i] - 5);
+        b.base_sequence += 5;
+        v = producers_decide(log_producers(bed->log), &b);
+        assert_false(v.duplicate);
+        assert_int_equal(v.error, KAFKA_NONE);
+        buf_release(&raw);
+    }
+    bed_close(bed);
+}
+
+static void a_moved_start_hides_and_then_removes(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 40);
+    bed_close(bed);
+    bed_open(bed);
+    unsigned files = files_in(bed, "t-0");
+    assert_int_equal(log_move_start(bed->log, 120, bed_done, bed), 0);
+    assert_int_equal(log_start_offset(bed->log), 120);
+    assert_int_equal(log_high_watermark(bed->log), 120);
+    bed_run_done(bed);
+    bed_expect(bed, bed->log, 120, 120, 80);
+    bed_run_ms(bed, 50);
+    assert_true(files_in(bed, "t-0") < files);
+    assert_int_equal(log_move_start(bed->log, 60, bed_done, bed), 0); /* never back */
+    bed_run_done(bed);
+    assert_int_equal(log_start_offset(bed->log), 120);
+    bed_crash(bed);
+    bed_open(bed);
+    assert_int_equal(log_start_offset(bed->log), 120);
+    bed_expect(bed, bed->log, 120, 120, 80);
+    bed_close(bed);
+}
+
+static void a_start_behind_the_end_empties_the_log(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 20);
+    assert_int_equal(log_move_start(bed->log, 1000, NULL, NULL), 0);
+    assert_int_equal(log_end(bed->log), 1000);
+    assert_int_equal(log_durable_end(bed->log), 1000);
+    assert_int_equal(bed_append(bed, bed->log, 1000, 5, 20), 0);
+    bed_run_durable(bed, bed->log);
+    bed_expect(bed, bed->log, 1000, 1000, 5);
+    bed_crash(bed);
+    bed_open(bed);
+    assert_int_equal(log_start_offset(bed->log), 1000);
+    bed_expect(bed, bed->log, 1000, 1000, 5);
+    assert_int_equal(log_move_start(bed->log, log_end(bed->log), bed_done, bed), 0);
+    bed_run_done(bed);
+    bed_close(bed);
+    bed_open(bed);
+    assert_int_equal(log_start_offset(bed->log), 1005);
+    assert_int_equal(log_end(bed->log), 1005);
+    assert_int_equal(log_size(bed->log), 0);
+    fill(bed, 1005, 3);
+    bed_expect(bed, bed->log, 1005, 1005, 15);
+    bed_close(bed);
+}
+
+static bool is_deleted(struct bed *bed)
+{
+    return files_in(bed, ".") == bed->want;
+}
+
+static void a_deleted_log_goes_with_its_files(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    bed_run_ms(bed, 20);
+    unsigned before = files_in(bed, ".");
+    fill(bed, 0, 40);
+    bed_close(bed);
+    bed_open(bed);
+    assert_true(files_in(bed, "t-0") > 0);
+    store_delete(bed->store, bed->log);
+    assert_null(store_find(bed->store, &bed->topic, 0));
+    bed->want = before + 3; /* Kafka's three checkpoints, from the clean stop */
+    bed_run(bed, is_deleted);
+    bed_crash(bed);
+    assert_int_equal(bed_try_open(bed), 0);
+    assert_null(store_find(bed->store, &bed->topic, 0));
+    bed_close(bed);
+}
+
+static void a_topic_may_be_made_again_under_its_name(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    for (unsigned round = 0; round < 8; round++) {
+        fill(bed, round * 1000, 10 + round);
+        bed_expect(bed, bed->log, 0, round * 1000, (10 + round) * 5);
+        if (round % 3 == 0) {
+            bed_run_ms(bed, 10);
+        }
+        store_delete(bed->store, bed->log);
+        memset(bed->topic.bytes, (int)round + 20, sizeof bed->topic.bytes);
+        bed->log = bed_create(bed, "t", (uint8_t)(round + 20), 0, &SMALL);
+        if (round % 2 == 1) {
+            fill(bed, (round + 1) * 1000, 3);
+            bed_crash(bed);
+            bed_open(bed);
+            assert_int_equal(store_recovery(bed->store)->logs, 1);
+            bed_expect(bed, bed->log, 0, (round + 1) * 1000, 15);
+            truncate_to(bed, 0);
+        }
+    }
+    bed_close(bed);
+    bed_open(bed);
+    assert_int_equal(log_end(bed->log), 0);
+    assert_int_equal(store_recovery(bed->store)->logs, 1);
+    bed_close(bed);
+}
+
+static void somebody_elses_directory_is_kept(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    char *dir = mem_sprintf("%s/t-0", bed->dir);
+    struct buf content = { 0 };
+    assert_int_equal(dir_create(dir), 0);
+    buf_put(&content, "keep me", 7);
+    bed_save(bed, "t-0/00000000000000000000.log", &content);
+    bed->config.write_age_ns = NS_PER_MS;
+    fill(bed, 0, 10);
+    bed_close(bed);
+    bed_open(bed);
+    bed_expect(bed, bed->log, 0, 0, 50);
+    bed_close(bed);
+    struct dir_entry *entries;
+    size_t n, kept = 0;
+    assert_int_equal(dir_list(bed->dir, &entries, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(entries[i].name);
+        if (len > 6 && strcmp(entries[i].name + len - 6, "-stray") == 0) {
+            char *name = mem_sprintf("%s/00000000000000000000.log", entries[i].name);
+            struct buf back = bed_load(bed, name);
+            assert_true(bytes_equal(buf_bytes(&back), buf_bytes(&content)));
+            buf_release(&back);
+            free(name);
+            kept++;
+        }
+    }
+    assert_int_equal(kept, 1);
+    dir_list_free(entries, n);
+    buf_release(&content);
+    free(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH_BACKENDS(a_truncated_log_goes_on_from_the_cut),
+        BOTH_BACKENDS(a_cut_inside_a_batch_takes_the_whole_batch),
+        BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
+        BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
+        BOTH_BACKENDS(a_start_behind_the_end_empties_the_log),
+        BOTH_BACKENDS(a_deleted_log_goes_with_its_files),
+        BOTH_BACKENDS(a_topic_may_be_made_again_under_its_name),
+        BOTH_BACKENDS(somebody_elses_directory_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
