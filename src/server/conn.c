@@ -327,8 +327,8 @@ static size_t take(struct conn *conn, struct bytes in)
             continue;
         }
         size_t len = min_u64(rest.len, partial->len - partial->have);
-        if (!partial_room(conn, partial->have + len)) {
-            break;
+        if (len == 0 || !partial_room(conn, partial->have + len)) {
+            break; /* the prefix came alone, or there is no room now */
         }
         memcpy(partial->blob->data + partial->have, rest.data, len);
         rest = bytes_part(rest, len, rest.len - len);

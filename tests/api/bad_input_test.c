@@ -160,6 +160,27 @@ static void lengths_that_cannot_be_close_the_connection(void **state)
     expect_served(*state);
 }
 
+/* Each byte in a packet of its own, the length prefix too. */
+static void a_frame_may_come_byte_by_byte(void **state)
+{
+    struct client client;
+    struct chain out = { 0 };
+    const struct request_header header = { .api_key = 3, .api_version = 4, .correlation_id = 9 };
+    const struct metadata_request in = { .n_topics = -1 };
+    client_open(&client, *state);
+    frame_put_request(&out, &wire_metadata, &header, &in);
+    uint8_t *bytes = mem_alloc(out.len);
+    chain_copy(&out, bytes);
+    for (size_t i = 0; i < out.len; i++) {
+        client_send_bytes(&client, bytes_of(bytes + i, 1));
+        usleep(1000);
+    }
+    client_receive(&client, &wire_metadata, 4, 9);
+    free(bytes);
+    chain_release(&out);
+    client_close(&client);
+}
+
 static void what_is_not_kafka_closes_the_connection(void **state)
 {
     static const char *const WORDS[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -287,6 +308,7 @@ int main(void)
         cmocka_unit_test(unknown_keys_and_versions_close_the_connection),
         cmocka_unit_test(frames_shorter_than_a_header_close_the_connection),
         cmocka_unit_test(lengths_that_cannot_be_close_the_connection),
+        cmocka_unit_test(a_frame_may_come_byte_by_byte),
         cmocka_unit_test(what_is_not_kafka_closes_the_connection),
         cmocka_unit_test(counts_beyond_the_frame_close_the_connection),
         cmocka_unit_test(null_arrays_where_null_is_not_allowed_close_the_connection),
