@@ -92,8 +92,9 @@ void writer_note(struct log *log)
 
 void writer_ready(struct log *log)
 {
+    bool wanted = log->owes || log->store->want_room; /* not before it is durable, but now */
     if (log->write_state == WRITE_AGING &&
-        (log->owes || log->tail.unwritten_bytes >= WRITE_BYTES)) {
+        (wanted || log->tail.unwritten_bytes >= WRITE_BYTES)) {
         move_to(log, WRITE_READY);
     }
 }
