@@ -296,15 +296,18 @@ static bool append_rest(struct produce_state *state)
     }
     if (state->n_waiting == 0) {
         answer(state);
+    } else {
+        timer_set_at(&state->timer, api_deadline(state->request->api, body(state)->timeout_ms));
     }
     return true;
 }
 
-/* Later requests stand in line behind those that wait: on the connection, and for the room. */
+/* Later requests stand in line behind those that wait: on the connection, and for the room. Nobody
+ * gives up waiting for room: the next batch of an idempotent producer could then be taken for its
+ * first one. A client that has no patience left closes the connection. */
 static void append_all(struct produce_state *state)
 {
     struct api *api = state->request->api;
-    timer_set_at(&state->timer, api_deadline(api, body(state)->timeout_ms));
     if (!list_empty(&api->no_room) || !append_rest(state)) {
         request_hold(state->request, true);
         list_push_back(&api->no_room, &state->no_room);
@@ -358,18 +361,11 @@ void produce_has_room(struct api *api)
 static void time_is_up(struct timer *timer)
 {
     struct produce_state *state = container_of(timer, struct produce_state, timer);
-    if (!list_empty(&state->no_room)) {
-        look_again(state);
-        list_remove(&state->no_room);
-        request_hold(state->request, false);
-    }
     for (size_t i = 0; i < state->n_parts; i++) {
         struct part *part = &state->parts[i];
         if (part->waits) {
             partition_produce_cancel(&part->produce);
-        }
-        if (part->waits || i >= state->next) {
-            part->error = part->error != KAFKA_NONE ? part->error : KAFKA_REQUEST_TIMED_OUT;
+            part->error = KAFKA_REQUEST_TIMED_OUT;
             settle(state, part);
         }
     }
