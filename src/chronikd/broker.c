@@ -26,10 +26,6 @@ static const struct state STATES[] = {
 
 enum { REGISTER_WAIT_S = 3600, COMPLAIN_S = 5 };
 
-/* Of the tails, unless set: memory that is used again and again stays in the caches, memory that is
- * touched for the first time costs more than everything else that is done with a record. */
-enum { TAIL_BYTES = 128 * 1024 * 1024 };
-
 static void look_at_leadership(struct timer *timer);
 
 static void move(struct broker *broker, enum broker_state state)
@@ -457,13 +453,14 @@ static void store_opened(void *arg, int error, const char *message)
     struct broker *broker = arg;
     if (error != 0) {
         diag_error(broker->diag, DIAG_STORE, "cannot open the log directory: %s", message);
-        broker->store_failed = true;
+        broker->store_failed = broker->store_rests = true;
         fail(broker, EXIT_STORAGE);
         return;
     }
     if (broker->state != BROKER_RECOVERING) {
         return;
     }
+    broker->store_open = true;
     say_recovered(broker);
     if (!identity_fits(broker)) {
         fail(broker, EXIT_CONFIG);
@@ -555,7 +552,7 @@ static void open_store(struct broker *broker)
     uint64_t tail = (uint64_t)setting(broker, "chronik.tail.bytes");
     int64_t reserve = setting(broker, "chronik.disk.reserve.bytes");
     const struct store_config config = {
-        .tail_bytes = tail != 0 ? tail : min_u64(memory_bytes(broker) / 2, TAIL_BYTES),
+        .tail_bytes = tail != 0 ? tail : memory_bytes(broker) / 2,
         .journal_bytes_max = (uint64_t)setting(broker, "chronik.journal.bytes"),
         .journal_chunk_bytes = (uint64_t)setting(broker, "chronik.journal.chunk.bytes"),
         .open_files_max = (unsigned)setting(broker, "chronik.open.files.max"),
@@ -618,15 +615,8 @@ static void meta_closed(void *arg)
     }
 }
 
-static void store_closed(void *arg, int error)
+static void close_meta(struct broker *broker)
 {
-    struct broker *broker = arg;
-    if (error != 0) {
-        diag_error(broker->diag, DIAG_STORE,
-                   "the log directory could not be closed cleanly: %s; the next start recovers it",
-                   strerror(-error));
-        broker->exit_code = EXIT_STORAGE;
-    }
     if (broker->meta != NULL) {
         meta_close(broker->meta, meta_closed, broker);
     } else {
@@ -634,15 +624,37 @@ static void store_closed(void *arg, int error)
     }
 }
 
+static void store_closed(void *arg, int error)
+{
+    struct broker *broker = arg;
+    broker->store_rests = true;
+    if (error != 0 && !broker->store_failed) {
+        diag_error(broker->diag, DIAG_STORE,
+                   "the log directory could not be closed cleanly: %s; the next start recovers it",
+                   strerror(-error));
+    }
+    if (error != 0) {
+        broker->exit_code = EXIT_STORAGE;
+    }
+    close_meta(broker);
+}
+
+/* The life that a clean stop closes: this one, or, before it was registered, the one before, if
+ * that ended cleanly. */
+static int64_t closing_epoch(const struct broker *broker)
+{
+    const struct store_recovery *recovery = store_recovery(broker->store);
+    int64_t epoch = broker->meta != NULL ? meta_broker_epoch(broker->meta) : -1;
+    return epoch >= 0 ? epoch : recovery->clean ? recovery->broker_epoch : -1;
+}
+
 static void server_stopped(void *arg)
 {
     struct broker *broker = arg;
-    bool can_close = broker->store != NULL && !broker->store_failed &&
-                     broker->replicas.store != NULL;
-    if (can_close) {
-        store_close(broker->store, meta_broker_epoch(broker->meta), store_closed, broker);
+    if (broker->store_open) {
+        store_close(broker->store, closing_epoch(broker), store_closed, broker);
     } else {
-        store_closed(broker, 0);
+        close_meta(broker); /* recovery is not waited for: the next start begins it again */
     }
 }
 
@@ -728,7 +740,9 @@ int broker_finish(struct broker *broker)
         peers_free(broker->peers);
         api_release(&broker->api);
         replicas_release(&broker->replicas);
-        store_free(broker->store);
+        if (broker->store_rests) {
+            store_free(broker->store);
+        }
         meta_free(broker->meta);
     }
     metrics_release(&broker->metrics);

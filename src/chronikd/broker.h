@@ -55,7 +55,9 @@ struct broker {
     uint64_t stop_ns;       /* when the stop began */
     struct timer patience;  /* says what a start waits for; bounds a stop */
     struct arena scratch;   /* of requests to the metadata during the start */
+    bool store_open;   /* it was opened, and has to be closed */
     bool store_failed;
+    bool store_rests;  /* it was closed, or could not be opened: it may be freed */
     int exit_code;
 };
 
