@@ -1,0 +1,193 @@
+/* The nemesis: for each kind of fault that is on, an event that strikes at random moments. What it
+ * has taken down it brings up again after a while. */
+#include "life.h"
+
+struct fault {
+    struct event event;
+    struct life *life;
+    uint64_t mean_ns;
+    void (*strike)(struct life *life);
+};
+
+/* Brings a node back. */
+struct revival {
+    struct event event;
+    struct node *node;
+};
+
+static void revive(struct event *event)
+{
+    struct revival *revival = container_of(event, struct revival, event);
+    machine_power_on(&revival->node->machine);
+    node_start(revival->node);
+    free(revival);
+}
+
+static void revive_later(struct node *node)
+{
+    struct revival *revival = mem_zalloc(sizeof *revival);
+    revival->node = node;
+    event_init(&revival->event, revive);
+    event_in(&revival->event, between(1, chance(50) ? 200 : 4000) * NS_PER_MS);
+}
+
+static struct node *some_node(struct life *life)
+{
+    return &life->nodes[prng_below(&world->prng, life->plan.n_nodes)];
+}
+
+/* One, or several at once. */
+static void strike_nodes(struct life *life, void (*strike)(struct node *node))
+{
+    bool several = life->plan.n_nodes > 1 && chance(life->plan.all_at_once);
+    unsigned percent = several && chance(50) ? 100 : 50;
+    struct node *one = some_node(life);
+    for (unsigned i = 0; i < life->plan.n_nodes; i++) {
+        struct node *node = &life->nodes[i];
+        if (node == one || (several && chance(percent))) {
+            strike(node);
+            revive_later(node);
+        }
+    }
+}
+
+static void strike_kill(struct life *life)
+{
+    strike_nodes(life, node_kill);
+}
+
+static void strike_power(struct life *life)
+{
+    strike_nodes(life, node_cut_power);
+}
+
+static void strike_stop(struct life *life)
+{
+    struct node *node = some_node(life);
+    node_stop(node);
+    struct revival *revival = mem_zalloc(sizeof *revival);
+    revival->node = node;
+    event_init(&revival->event, revive);
+    event_in(&revival->event, between(1000, 8000) * NS_PER_MS);
+}
+
+static void strike_pause(struct life *life)
+{
+    machine_pause(&some_node(life)->machine, between(10, 4000) * NS_PER_MS);
+}
+
+static void strike_break(struct life *life)
+{
+    (void)life;
+    for (uint64_t n = between(1, 3); n > 0; n--) {
+        network_break_one();
+    }
+}
+
+static struct machine *some_machine(void)
+{
+    return world->machines[prng_below(&world->prng, world->n_machines)];
+}
+
+static void strike_clog(struct life *life)
+{
+    (void)life;
+    network_clog(some_machine(), some_machine(), between(1, 3000) * NS_PER_MS);
+}
+
+static void strike_jump(struct life *life)
+{
+    struct machine *machine = &some_node(life)->machine;
+    int64_t ms = (int64_t)between(0, 20000000) - 10000000;
+    note("the clock of %s jumps by %lld ms", machine->name, (long long)ms);
+    machine->wall_ms += ms;
+}
+
+/* Cuts the network somewhere, or heals it. */
+static void strike_partition(struct life *life)
+{
+    unsigned n = life->plan.n_nodes;
+    network_heal();
+    switch (between(0, 5)) {
+    case 0: /* heals only */
+        break;
+    case 1: { /* one node is alone, for the others and for clients */
+        const struct machine *alone = &some_node(life)->machine;
+        for (unsigned i = 0; i < world->n_machines; i++) {
+            if (world->machines[i] != alone) {
+                network_cut(alone, world->machines[i], true);
+                network_cut(world->machines[i], alone, true);
+            }
+        }
+        break;
+    }
+    case 2: /* one way, between two machines */
+        network_cut(some_machine(), some_machine(), true);
+        break;
+    case 3: { /* two halves; clients reach both */
+        for (unsigned i = 0; i < n; i++) {
+            bool side = chance(50);
+            for (unsigned j = 0; j < i; j++) {
+                if (side != (life->nodes[j].machine.index % 2 == 0)) {
+                    network_cut(&life->nodes[i].machine, &life->nodes[j].machine, true);
+                    network_cut(&life->nodes[j].machine, &life->nodes[i].machine, true);
+                }
+            }
+        }
+        break;
+    }
+    case 4: /* a ring: each reaches its neighbours only */
+        for (unsigned i = 0; i < n; i++) {
+            for (unsigned j = 0; j < n; j++) {
+                if (i != j && (i + 1) % n != j && (j + 1) % n != i) {
+                    network_cut(&life->nodes[i].machine, &life->nodes[j].machine, true);
+                }
+            }
+        }
+        break;
+    default: /* one node hears nothing of another one */
+        network_cut(&some_node(life)->machine, &some_node(life)->machine, true);
+        break;
+    }
+}
+
+static void struck(struct event *event)
+{
+    struct fault *fault = container_of(event, struct fault, event);
+    fault->life->n_faults++;
+    fault->strike(fault->life);
+    event_in(event, between(fault->mean_ns / 4, fault->mean_ns * 2));
+}
+
+enum { FAULTS = 8 };
+
+void nemesis_start(struct life *life)
+{
+    const struct life_plan *plan = &life->plan;
+    const struct {
+        uint64_t mean_ns;
+        void (*strike)(struct life *life);
+    } kinds[FAULTS] = {
+        { plan->kill_ns, strike_kill },   { plan->power_ns, strike_power },
+        { plan->stop_ns, strike_stop },   { plan->pause_ns, strike_pause },
+        { plan->break_ns, strike_break }, { plan->clog_ns, strike_clog },
+        { plan->jump_ns, strike_jump },   { plan->partition_ns, strike_partition },
+    };
+    life->faults = mem_zalloc_array(FAULTS, sizeof *life->faults);
+    for (unsigned i = 0; i < FAULTS; i++) {
+        struct fault *fault = &life->faults[i];
+        *fault =
+            (struct fault){ .life = life, .mean_ns = kinds[i].mean_ns, .strike = kinds[i].strike };
+        event_init(&fault->event, struck);
+        if (fault->mean_ns > 0) {
+            event_in(&fault->event, between(fault->mean_ns / 4, fault->mean_ns * 2));
+        }
+    }
+}
+
+void nemesis_stop(struct life *life)
+{
+    for (unsigned i = 0; i < FAULTS; i++) {
+        event_cancel(&life->faults[i].event);
+    }
+}

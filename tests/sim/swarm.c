@@ -1,0 +1,89 @@
+/* What a life is like: every seed draws sizes, features and faults. */
+#include "life.h"
+
+#include <stdio.h>
+
+static bool maybe(unsigned percent)
+{
+    return chance(percent);
+}
+
+static uint64_t seconds(uint64_t low, uint64_t high)
+{
+    return between(low * 1000, high * 1000) * NS_PER_MS;
+}
+
+static void draw_producer(struct producer_habits *h)
+{
+    *h = (struct producer_habits){
+        .acks = maybe(80) ? -1 : 1,
+        .idempotent = maybe(60),
+        .window = (unsigned)between(1, 5),
+        .records_max = (unsigned)between(1, 10),
+        .bytes_max = maybe(80) ? between(30, 300) : between(300, 3000),
+        .pause_ns = between(5, 60) * NS_PER_MS,
+        .timeout_ns = between(300, 2000) * NS_PER_MS,
+        .codec = maybe(70) ? CODEC_NONE : (enum codec)between(0, CODEC_COUNT - 1),
+    };
+    if (h->idempotent) {
+        h->acks = -1;
+    }
+}
+
+void plan_draw(struct life_plan *plan)
+{
+    *plan = (struct life_plan){
+        .n_nodes = 1,
+        .n_topics = (unsigned)between(1, 2),
+        .n_partitions = (unsigned)between(1, 3),
+        .replication = 1,
+        .n_producers = (unsigned)between(1, 3),
+        .chaos_ns = seconds(3, 10),
+        .liveness_ns = 30 * NS_PER_S,
+        .drive_bytes = MIB(64),
+    };
+    for (unsigned i = 0; i < plan->n_producers; i++) {
+        draw_producer(&plan->producers[i]);
+    }
+    snprintf(plan->topic_configs, sizeof plan->topic_configs,
+             "internal.segment.bytes=%d index.interval.bytes=%d "
+             "message.timestamp.after.max.ms=9223372036854775807",
+             maybe(50) ? 4096 : 65536, maybe(50) ? 100 : 4096);
+    plan->kill_ns = maybe(60) ? seconds(1, 4) : 0;
+    plan->power_ns = maybe(60) ? seconds(1, 4) : 0;
+    plan->stop_ns = maybe(30) ? seconds(2, 6) : 0;
+    plan->pause_ns = maybe(30) ? seconds(1, 4) : 0;
+    plan->break_ns = maybe(30) ? seconds(1, 2) : 0;
+    plan->clog_ns = maybe(30) ? seconds(1, 2) : 0;
+    plan->jump_ns = maybe(20) ? seconds(1, 4) : 0;
+    plan->all_at_once = (unsigned)between(0, 50);
+}
+
+void plan_apply(const struct life_plan *plan, struct life *life)
+{
+    for (unsigned i = 0; i < plan->n_nodes; i++) {
+        struct node *node = &life->nodes[i];
+        struct drive_faults *faults = &node->machine.drive.faults;
+        faults->write_ns = between(50, 300) * 1000;
+        faults->sync_ns = between(100, 2000) * 1000;
+        faults->read_ns = between(30, 150) * 1000;
+        faults->slow = maybe(30) ? between(20, 300) : 0;
+        faults->hang = maybe(10) ? between(500, 3000) : 0;
+        faults->no_direct = maybe(20);
+        node->machine.manners.backend = maybe(50) ? LOOP_URING : LOOP_THREADS;
+        node->machine.manners.turn_ns = between(5000, 60000);
+        node->machine.manners.stall = maybe(20) ? between(100, 2000) : 0;
+        node_set(node, "chronik.cluster.secret=s");
+        node_set(node, "chronik.admin.listener=");
+        node_set(node, "chronik.journal.chunk.bytes=%d", 64 << 10);
+        node_set(node, "chronik.journal.bytes=%d", 512 << 10);
+        node_set(node, "chronik.disk.reserve.bytes=%d", 1 << 20);
+        node_set(node, "chronik.tail.bytes=%d", 1 << 20);
+    }
+}
+
+void plan_describe(const struct life_plan *plan, struct buf *to)
+{
+    buf_printf(to, "%u nodes, %u x %u partitions, replication %d, %u producers", plan->n_nodes,
+               plan->n_topics, plan->n_partitions, plan->replication, plan->n_producers);
+}
