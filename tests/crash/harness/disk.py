@@ -29,10 +29,13 @@ def _run(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def unmount_left_over(path):
+def unmount_left_over(work):
     """Of a run that was killed."""
-    if os.path.ismount(path):
-        _run("umount", path)
+    if os.path.ismount(os.path.join(work, "disk")):
+        _run("umount", os.path.join(work, "disk"))
+    for line in _run("losetup", "--noheadings", "--output", "NAME",
+                     "--associated", os.path.join(work, "disk.img")).stdout.split():
+        _run("losetup", "--detach", line)
 
 
 class Disk:
@@ -53,17 +56,27 @@ class Disk:
         made = _run("mkfs.ext4", "-q", "-F", "-m", "0", self.image)
         if made.returncode != 0:
             raise Skipped("no ext4 image: " + made.stdout.strip())
+        # One loop device for all mounts: two at the same image would not see each other's writes.
+        attached = _run("losetup", "--find", "--show", self.image)
+        if attached.returncode != 0:
+            raise Skipped("loop devices are refused: " + attached.stdout.strip())
+        self.device = attached.stdout.strip()
         self.mount()
         return self
 
     def __exit__(self, failure, *_):
         self.unmount()
+        self._detach()
         if failure is None:
             os.unlink(self.image)
 
+    def _detach(self):
+        _run("losetup", "--detach", self.device)
+
     def mount(self):
-        mounted = _run("mount", "-o", "loop", self.image, self.path)
+        mounted = _run("mount", self.device, self.path)
         if mounted.returncode != 0:
+            self._detach()
             raise Skipped("mounting is refused: " + mounted.stdout.strip())
         self.mounted = True
 
@@ -96,12 +109,23 @@ class Disk:
         self.unmount()
         self.mount()
         try:
+            self.cuts_that_lost += self._canary_lost()
+        except OSError:
+            # About once in a hundred cuts ext4 keeps the name of a file that it never made: its
+            # shutdown lets a block go that a real power failure would not have written.
+            self.unmount()
+            _run("e2fsck", "-fy", self.device)
+            self.mount()
+            self.cuts_that_lost += self._canary_lost()
+
+    def _canary_lost(self):
+        try:
             with open(self._canary, "rb") as file:
                 lost = file.read() != b"x" * PAGE
             os.unlink(self._canary)
+            return lost
         except FileNotFoundError:
-            lost = True
-        self.cuts_that_lost += lost
+            return True
 
     def fill(self, leave=0):
         """Fills the file system up to `leave` bytes; returns the file that takes the space."""

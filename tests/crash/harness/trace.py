@@ -36,7 +36,7 @@ class Fault:
         self._tracer = subprocess.Popen(command + ["-p", str(pid)], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(lambda: _traced(pid) or self._tracer.poll() is not None, 10, "strace attaches")
-        if self._tracer.returncode is not None:
+        if not _traced(pid):
             raise Skipped("strace may not attach to processes here")
 
     def detach(self):
@@ -73,11 +73,15 @@ class Fault:
 
 
 def _traced(pid):
-    """Every thread of the process."""
-    for thread in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/status" % (pid, thread)) as file:
-            if "TracerPid:\t0\n" in file.read():
+    """Every thread of the process; or it has ended already, of its first fault."""
+    try:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/status" % (pid, thread)) as file:
+                status = file.read()
+            if "TracerPid:\t0\n" in status and "State:\tZ" not in status:
                 return False
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return True
 
 
