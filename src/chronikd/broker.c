@@ -528,7 +528,8 @@ static int listen_all(struct broker *broker)
     struct server_limits limits = SERVER_LIMITS_DEFAULT;
     limits.frame_bytes_max = (uint64_t)setting(broker, "socket.request.max.bytes");
     int64_t request_bytes = setting(broker, "queued.max.request.bytes");
-    limits.memory_bytes = request_bytes >= 0 ? (uint64_t)request_bytes : memory_bytes(broker) / 4;
+    limits.memory_bytes = request_bytes >= 0 ? (uint64_t)request_bytes
+                                             : min_u64(memory_bytes(broker) / 4, REQUEST_BYTES);
     limits.connections_max = (unsigned)setting(broker, "max.connections");
     limits.connections_per_ip_max = (unsigned)setting(broker, "max.connections.per.ip");
     limits.idle_ns = (uint64_t)setting(broker, "connections.max.idle.ms") * NS_PER_MS;
