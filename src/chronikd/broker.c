@@ -26,6 +26,13 @@ static const struct state STATES[] = {
 
 enum { REGISTER_WAIT_S = 3600, COMPLAIN_S = 5 };
 
+/* Of the tails, unless set: memory that is used again and again stays in the caches, memory that is
+ * touched for the first time costs more than everything else that is done with a record. */
+enum { TAIL_BYTES = 128 * 1024 * 1024 };
+
+/* Of requests under way, unless set. */
+enum { REQUEST_BYTES = 256 * 1024 * 1024 };
+
 static void look_at_leadership(struct timer *timer);
 
 static void move(struct broker *broker, enum broker_state state)
@@ -553,7 +560,7 @@ static void open_store(struct broker *broker)
     uint64_t tail = (uint64_t)setting(broker, "chronik.tail.bytes");
     int64_t reserve = setting(broker, "chronik.disk.reserve.bytes");
     const struct store_config config = {
-        .tail_bytes = tail != 0 ? tail : memory_bytes(broker) / 2,
+        .tail_bytes = tail != 0 ? tail : min_u64(memory_bytes(broker) / 2, TAIL_BYTES),
         .journal_bytes_max = (uint64_t)setting(broker, "chronik.journal.bytes"),
         .journal_chunk_bytes = (uint64_t)setting(broker, "chronik.journal.chunk.bytes"),
         .open_files_max = (unsigned)setting(broker, "chronik.open.files.max"),
