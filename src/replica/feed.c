@@ -38,6 +38,7 @@ struct feed_entry {
     int64_t offset;
     uint32_t max_bytes;
     int64_t told_high_watermark;
+    int64_t durable_end; /* said for this epoch before it was verified; -1: nothing */
 
     bool reading, have; /* a read is under way; has come and was not sent */
     int read_error;
@@ -104,7 +105,7 @@ static struct feed_entry *add(struct feed *feed, const struct uuid *topic_id, in
     entry->index = index;
     entry->watch.news = has_news;
     entry->watch.of_follower = true;
-    entry->told_high_watermark = -1;
+    entry->told_high_watermark = entry->durable_end = -1;
     list_init(&entry->dirty);
     list_init(&entry->moved);
     map_insert(&feed->entries, &entry->node, hash_key(&key));
@@ -259,6 +260,7 @@ static bool diverges(struct writer *w, const struct partition *p, struct feed_en
     }
     struct fetch_response_partition *out = put(w, entry, KAFKA_NONE);
     put_state(p, entry, out);
+    entry->durable_end = -1;
     out->diverging_epoch.epoch = epoch;
     out->diverging_epoch.end_offset = end;
     entry->waiting = false;
@@ -299,6 +301,17 @@ static void start_read(struct writer *w, struct partition *p, struct feed_entry 
     }
 }
 
+/* The follower's log is a prefix of ours: what it says of its progress counts from now on. */
+static void verify(struct feed_entry *entry, struct partition *p)
+{
+    const struct feed *feed = entry->feed;
+    entry->verified = true;
+    isr_fetched(p, feed->follower, feed->broker_epoch, entry->offset);
+    if (entry->durable_end >= 0) {
+        isr_became_durable(p, feed->follower, feed->broker_epoch, entry->durable_end);
+    }
+}
+
 /* One dirty entry: sends what there is, or takes it off the list. */
 static void serve(struct writer *w, struct feed_entry *entry)
 {
@@ -329,8 +342,7 @@ static void serve(struct writer *w, struct feed_entry *entry)
         return;
     }
     if (!entry->verified) {
-        entry->verified = true;
-        isr_fetched(p, entry->feed->follower, entry->feed->broker_epoch, entry->offset);
+        verify(entry, p);
     }
     if (entry->offset < log_end(p->log)) {
         start_read(w, p, entry);
@@ -394,6 +406,7 @@ static void take_partition(struct feed *feed, const struct uuid *topic_id,
     bool goes_on = entry->verified && entry->leader_epoch == from->current_leader_epoch &&
                    from->fetch_offset == entry->read.next;
     entry->verified = goes_on;
+    entry->durable_end = -1;
     entry->waiting = true;
     entry->leader_epoch = from->current_leader_epoch;
     entry->last_epoch = from->last_fetched_epoch;
@@ -442,7 +455,12 @@ static void take_durable_end(struct feed *feed, const struct uuid *topic_id, int
 {
     struct feed_entry *entry = find(feed, topic_id, from->partition);
     enum kafka_error error;
-    if (entry == NULL || !entry->verified || entry->leader_epoch != from->leader_epoch) {
+    if (entry == NULL || entry->leader_epoch != from->leader_epoch ||
+        broker_epoch != feed->broker_epoch) {
+        return;
+    }
+    if (!entry->verified) { /* said right behind the fetch that is to be looked at */
+        entry->durable_end = from->durable_end;
         return;
     }
     struct partition *p = find_partition(entry, &error);
