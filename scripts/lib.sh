@@ -14,8 +14,7 @@ BUILD_PACKAGES=(
 )
 RUN_PACKAGES=(kcat)
 TEST_PACKAGES=(
-    kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace dpkg-dev file e2fsprogs
-    mount
+    kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace dpkg-dev file
 )
 
 RAFT_MIN=0.22.1
