@@ -148,13 +148,21 @@ static bool claims_our_term(struct raft_node *node, uint64_t term)
     return raft_state(&node->raft) == RAFT_LEADER && term == raft_current_term(&node->raft);
 }
 
+/* The core would ask a union for what only candidates keep there, and by chance take over the term
+ * of the reply. Whoever is not a candidate has no use for it. */
+static bool is_late_vote(struct raft_node *node, const struct raft_message *message)
+{
+    return message->type == RAFT_REQUEST_VOTE_RESULT &&
+           raft_state(&node->raft) != RAFT_CANDIDATE;
+}
+
 int raft_deliver(struct raft_node *node, struct raft_message *message)
 {
     uint64_t term = message->type == RAFT_APPEND_ENTRIES     ? message->append_entries.term
                     : message->type == RAFT_INSTALL_SNAPSHOT ? message->install_snapshot.term
                                                              : 0;
     bool superfluous = message->type == RAFT_INSTALL_SNAPSHOT && node->installing;
-    if (superfluous || claims_our_term(node, term)) {
+    if (superfluous || claims_our_term(node, term) || is_late_vote(node, message)) {
         raft_message_release(message);
         return 0;
     }
