@@ -86,6 +86,8 @@ static void retry(struct timer *timer)
         if (p->followed.retry_ns != 0 && p->followed.retry_ns <= now) {
             p->followed.retry_ns = 0;
             say_position(p);
+            p->followed.said_durable = -1; /* of that, too, no note was taken */
+            fetcher_durable_moved(p);
         } else if (p->followed.retry_ns != 0) {
             next = min_u64(next, p->followed.retry_ns);
         }
