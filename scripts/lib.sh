@@ -14,7 +14,8 @@ BUILD_PACKAGES=(
 )
 RUN_PACKAGES=(kcat)
 TEST_PACKAGES=(
-    kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace dpkg-dev file
+    kcat python3-kafka python3-lz4 python3-snappy python3-zstandard strace dpkg-dev file e2fsprogs
+    mount
 )
 
 RAFT_MIN=0.22.1

@@ -33,7 +33,7 @@ static void move(struct broker *broker, enum broker_state state)
     state_move(STATES, &broker->state, state, broker);
 }
 
-void broker_fail(struct broker *broker, int exit_code)
+static void fail(struct broker *broker, int exit_code)
 {
     broker->exit_code = exit_code;
     broker_stop(broker);
@@ -91,7 +91,7 @@ static void unfenced(void *arg, enum kafka_error error, const void *response)
         diag_error(broker->diag, DIAG_BROKER, "the cluster does not let this node serve error=%s",
                    kafka_error_name(error != KAFKA_NONE ? error
                                                         : (enum kafka_error)answer->error));
-        broker_fail(broker, EXIT_FATAL);
+        fail(broker, EXIT_FATAL);
         return;
     }
     move(broker, BROKER_SERVING);
@@ -100,7 +100,6 @@ static void unfenced(void *arg, enum kafka_error error, const void *response)
     retain(&broker->retention);
     say_serving(broker);
     process_notify("READY=1");
-    presence_start(broker);
 }
 
 static void serve(struct broker *broker)
@@ -168,7 +167,7 @@ static void reported(void *arg, enum kafka_error error, const void *response)
                    kafka_error_name(error != KAFKA_NONE ? error
                                                         : (enum kafka_error)answer->error),
                    TEXT_ARG(error == KAFKA_NONE ? answer->message : TEXT_NULL));
-        broker_fail(broker, EXIT_STORAGE);
+        fail(broker, EXIT_STORAGE);
         return;
     }
     for (int32_t i = 0; i < answer->n_topics; i++) {
@@ -228,7 +227,7 @@ static void identity_written(void *arg, int error)
     if (error != 0) {
         diag_error(broker->diag, DIAG_BROKER,
                    "cannot write meta.properties: %s; check the directory", strerror(-error));
-        broker_fail(broker, EXIT_STORAGE);
+        fail(broker, EXIT_STORAGE);
         return;
     }
     report_or_serve(broker);
@@ -246,7 +245,7 @@ static void registered(void *arg, enum kafka_error error, const void *response)
                    kafka_error_name(error != KAFKA_NONE ? error
                                                         : (enum kafka_error)answer->error),
                    TEXT_ARG(error == KAFKA_NONE ? answer->message : TEXT_NULL));
-        broker_fail(broker, EXIT_FATAL);
+        fail(broker, EXIT_FATAL);
         return;
     }
     const struct store_identity *identity = store_identity(broker->store);
@@ -287,7 +286,6 @@ static void register_self(struct broker *broker)
         .raft_directory = meta_directory_id(broker->meta),
         .cluster_id = text_of(store_identity(broker->store)->cluster_id),
         .previous_epoch = recovery->clean ? recovery->broker_epoch : -1,
-        .damaged = recovery->damaged_logs > 0,
         .rack = rack_of(broker),
         .endpoints = endpoints,
         .n_endpoints = (int32_t)options->n_listeners,
@@ -303,9 +301,8 @@ static void meta_opened(void *arg, int error, const char *message)
     struct broker *broker = arg;
     if (error != 0) {
         diag_error(broker->diag, DIAG_META, "cannot open the metadata: %s", message);
-        broker_fail(broker, EXIT_STORAGE);
+        fail(broker, EXIT_STORAGE);
     } else if (broker->state == BROKER_JOINING) {
-        cluster_join(broker);
         register_self(broker);
     }
 }
@@ -348,20 +345,6 @@ static void partition_changed(void *arg, const struct image_topic *topic, int32_
     }
 }
 
-static void broker_changed(void *arg, const struct image_broker *changed)
-{
-    struct broker *broker = arg;
-    presence_changed(broker, changed);
-    if (broker->replicas.started && !changed->fenced) {
-        isr_broker_serves(&broker->replicas, changed->id);
-    }
-}
-
-static void contact_changed(void *arg, bool lost)
-{
-    presence_contact(arg, lost);
-}
-
 static void configs_changed(void *arg, enum image_resource type, struct text name)
 {
     struct broker *broker = arg;
@@ -376,13 +359,11 @@ static const struct meta_events META_EVENTS = {
     .opened = meta_opened,
     .failed = meta_failed,
     .controller_changed = controller_changed,
-    .contact_changed = contact_changed,
     .changes = {
         .topic_created = topic_created,
         .topic_deleted = topic_deleted,
         .partition_changed = partition_changed,
         .configs_changed = configs_changed,
-        .broker_changed = broker_changed,
     },
 };
 
@@ -407,9 +388,8 @@ static void join(struct broker *broker)
         .node_id = broker->node_id,
         .incarnation = broker->incarnation,
         .cluster_id = broker->options->cluster_id,
-        .file = &broker->options->settings,
         .election_ms = (unsigned)setting(broker, "controller.quorum.election.timeout.ms"),
-        .session_ms = (unsigned)setting(broker, "broker.session.timeout.ms"),
+        .file = &broker->options->settings,
         .default_partitions = (int32_t)setting(broker, "num.partitions"),
         .default_replication = (int16_t)setting(broker, "default.replication.factor"),
         .diag = broker->diag,
@@ -423,6 +403,7 @@ static void join(struct broker *broker)
         meta_open(broker->loop, broker->options->raft_dir, &config, &META_EVENTS, broker);
     free(members);
     broker->api.meta = broker->meta;
+    cluster_join(broker);
     meta_metrics(broker->meta, &broker->metrics);
 }
 
@@ -473,7 +454,7 @@ static void store_opened(void *arg, int error, const char *message)
     if (error != 0) {
         diag_error(broker->diag, DIAG_STORE, "cannot open the log directory: %s", message);
         broker->store_failed = broker->store_rests = true;
-        broker_fail(broker, EXIT_STORAGE);
+        fail(broker, EXIT_STORAGE);
         return;
     }
     if (broker->state != BROKER_RECOVERING) {
@@ -482,7 +463,7 @@ static void store_opened(void *arg, int error, const char *message)
     broker->store_open = true;
     say_recovered(broker);
     if (!identity_fits(broker)) {
-        broker_fail(broker, EXIT_CONFIG);
+        fail(broker, EXIT_CONFIG);
         return;
     }
     broker->api.node_id = broker->replicas.node_id = broker->node_id;
@@ -500,7 +481,7 @@ static void store_broke(void *arg, int error, const char *message)
                strerror(-error));
     broker->store_failed = true;
     replicas_fail(&broker->replicas);
-    broker_fail(broker, EXIT_STORAGE);
+    fail(broker, EXIT_STORAGE);
 }
 
 static void store_has_room(void *arg)
@@ -594,7 +575,6 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     timer_init(&broker->retention, loop, retain);
     timer_init(&broker->patience, loop, complain);
     timer_init(&broker->hand_over, loop, look_at_leadership);
-    presence_init(broker);
     metrics_init(&broker->metrics);
     replicas_init(&broker->replicas, loop, broker->diag, -1, &options->settings);
     api_init(&broker->api, loop, broker->diag, &options->settings);
@@ -741,7 +721,6 @@ void broker_stop(struct broker *broker)
     bool hand_over = broker->state == BROKER_SERVING && broker->peers != NULL;
     move(broker, BROKER_STOPPING);
     timer_cancel(&broker->retention);
-    presence_stop(broker);
     timer_set_in(&broker->patience, limit_ns);
     if (hand_over) {
         hand_over_leadership(broker);

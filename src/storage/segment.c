@@ -138,8 +138,9 @@ uint32_t segment_unsaved(const struct segment *segment)
 static struct index_saved grown(struct index_saved saved, uint64_t n, const struct buf *out,
                                 size_t from)
 {
-    return (struct index_saved){ (uint32_t)n,
-                                 crc32c(saved.crc, out->data + from, out->len - from) };
+    struct bytes more = out->len > from ? bytes_part(buf_bytes(out), from, out->len - from)
+                                        : bytes_of(NULL, 0);
+    return (struct index_saved){ (uint32_t)n, crc32c(saved.crc, more.data, more.len) };
 }
 
 void segment_save_index(const struct segment *segment, struct buf *out,

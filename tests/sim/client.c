@@ -166,6 +166,9 @@ void client_ask(struct client *client, unsigned node, const struct wire_api *api
     call->done = done;
     call->arg = arg;
     list_push_back(&link->calls, &call->link);
+    if (link->closing) {
+        return; /* it fails with all others, in order */
+    }
     const struct request_header header = {
         .api_key = api->key,
         .api_version = version,
@@ -181,8 +184,7 @@ void client_ask(struct client *client, unsigned node, const struct wire_api *api
 void client_drop(struct client *client, unsigned node)
 {
     struct client_link *link = client->links[node];
-    if (link != NULL) {
-        client->links[node] = NULL; /* the next request makes a new one */
+    if (link != NULL && !link->closing) {
         link->closing = true;
         stream_close(link->stream);
     }

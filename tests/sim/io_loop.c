@@ -129,6 +129,9 @@ static void turn(struct event *event)
         machine->ended(machine);
     } else {
         sleep_again(loop);
+        if (machine->turned != NULL) {
+            machine->turned(machine);
+        }
     }
     machine_leave(was);
 }

@@ -45,6 +45,10 @@ static void be_born(struct life *life)
     for (unsigned i = 0; i < plan->n_nodes; i++) {
         node_init(&life->nodes[i], (int32_t)i + 1, peers, plan->drive_bytes);
     }
+    life->watch = watch_new(life->nodes, plan->n_nodes);
+    for (unsigned i = 0; i < plan->n_nodes; i++) {
+        life->nodes[i].watch = life->watch;
+    }
     plan_apply(plan, life);
     make_client(life);
     for (unsigned i = 0; i < plan->n_nodes; i++) {
@@ -197,6 +201,9 @@ void life_run(uint64_t seed, const struct life_options *options, struct life_res
     plan_draw(&life->plan);
     be_born(life);
     live(life);
+    for (unsigned i = 0; i < life->plan.n_nodes && life->world.failed; i++) {
+        node_explain(&life->nodes[i]);
+    }
     for (unsigned i = 0; i < life->plan.n_nodes; i++) {
         life->n_faults += life->nodes[i].machine.drive.n_faults;
         node_kill(&life->nodes[i]);

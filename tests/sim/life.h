@@ -5,6 +5,7 @@
 #include "fiber.h"
 #include "network.h"
 #include "node.h"
+#include "watch.h"
 #include "workload.h"
 
 enum { LIFE_TOPICS_MAX = 4, LIFE_PRODUCERS_MAX = 4 };
@@ -33,6 +34,7 @@ struct life {
     struct network network;
     struct history history;
     struct node *nodes;
+    struct watch *watch;
     struct machine *clients;
     struct client client;
     struct producer *producers[LIFE_PRODUCERS_MAX];

@@ -43,8 +43,9 @@ struct machine {
     struct list jobs;  /* struct running_job */
     struct list listeners;
     uint16_t next_port;
-    unsigned running[2], waiting_ops;       /* requests to the drive: under way, by lane */
-    void (*ended)(struct machine *machine); /* loop_stop() was called, and the turn is over */
+    unsigned running[2], waiting_ops;        /* requests to the drive: under way, by lane */
+    void (*ended)(struct machine *machine);  /* loop_stop() was called, and the turn is over */
+    void (*turned)(struct machine *machine); /* after each other turn; NULL: nobody looks */
     void *program;
 };
 

@@ -188,7 +188,7 @@ static void deliver(struct side *from, struct side *to, struct segment *segment)
 /* The kernel tries again later, and then later still. */
 static void try_again(struct side *side)
 {
-    enum { FIRST_MS = 200, MOST_MS = 3000 };
+    enum { FIRST_MS = 200, MOST_MS = 120000 };
     side->retry_ms = side->retry_ms == 0 ? FIRST_MS : min_u64(side->retry_ms * 2, MOST_MS);
     event_in(&side->arrival, between(side->retry_ms / 2, side->retry_ms) * NS_PER_MS);
 }

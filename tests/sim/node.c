@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "watch.h"
+
 static void add_argument(struct node *node, char *argument)
 {
     check(node->argc + 1 < (int)countof(node->argv));
@@ -11,6 +13,14 @@ static void add_argument(struct node *node, char *argument)
 }
 
 static void ended(struct machine *machine);
+
+static void turned(struct machine *machine)
+{
+    struct node *node = machine->program;
+    if (node->watch != NULL) {
+        watch_turn(node->watch, node);
+    }
+}
 
 void node_init(struct node *node, int32_t id, const char *peers, uint64_t drive_bytes)
 {
@@ -20,6 +30,7 @@ void node_init(struct node *node, int32_t id, const char *peers, uint64_t drive_
     machine_init(&node->machine, name, drive_bytes);
     node->machine.program = node;
     node->machine.ended = ended;
+    node->machine.turned = turned;
     add_argument(node, mem_strdup("chronikd"));
     add_argument(node, mem_strdup("--node-id"));
     add_argument(node, mem_sprintf("%d", (int)id));
@@ -54,6 +65,9 @@ void node_set(struct node *node, const char *fmt, ...)
 
 static void forget(struct node *node)
 {
+    if (node->watch != NULL) {
+        watch_ended(node->watch, node);
+    }
     node->broker = NULL;
     node->options = NULL;
     node->log = NULL;

@@ -8,6 +8,8 @@
 
 enum { NODE_SETTINGS_MAX = 48, NODES_MAX = 5 };
 
+struct watch;
+
 struct node {
     struct machine machine;
     int32_t id;
@@ -16,9 +18,10 @@ struct node {
     struct broker *broker; /* of the process; NULL: it does not run */
     struct options *options;
     struct process_log *log;
-    unsigned lives; /* starts */
-    int exit_code;  /* of the last one that ended by itself */
-    bool stopping;  /* asked to stop */
+    unsigned lives;      /* starts */
+    int exit_code;       /* of the last one that ended by itself */
+    bool stopping;       /* asked to stop */
+    struct watch *watch; /* NULL: nobody watches */
 };
 
 /* `others`: what --peers says, NULL: alone. */
@@ -37,6 +40,9 @@ void node_stop(struct node *node);
 /* SIGKILL, and a power cut. */
 void node_kill(struct node *node);
 void node_cut_power(struct node *node);
+
+/* Says on the trace what it is doing (explain.c). */
+void node_explain(const struct node *node);
 
 static inline bool node_serves(const struct node *node)
 {

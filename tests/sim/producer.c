@@ -15,7 +15,8 @@ struct batch_sent {
     int32_t first_value;
     unsigned n;
     int32_t sequence;
-    size_t len; /* of each value */
+    uint64_t ordinal; /* which batch of its lane it is */
+    size_t len;       /* of each value */
     bool under_way;
     unsigned attempts;
 };
@@ -26,6 +27,7 @@ struct lane {
     unsigned key;
     struct list batches;
     unsigned n_batches, n_under_way;
+    uint64_t n_begun;
     bool failed; /* one has: nothing more before all are known */
     int32_t next_sequence;
     struct timer retry;
@@ -253,9 +255,19 @@ static void begin_batch(struct producer *p, struct lane *lane)
         int32_t value = history_send(p->history, lane->key, p->number, p->habits.idempotent);
         b->first_value = i == 0 ? value : b->first_value;
     }
+    b->ordinal = lane->n_begun++;
     list_push_back(&lane->batches, &b->link);
     lane->n_batches++;
     send_lane(lane);
+}
+
+/* Brokers remember five batches of a producer: no new one begins when the oldest that is not
+ * acknowledged would be forgotten. */
+static bool may_begin(const struct producer *p, const struct lane *lane)
+{
+    const struct list *first = list_first(&lane->batches);
+    uint64_t oldest = first ? container_of(first, struct batch_sent, link)->ordinal : lane->n_begun;
+    return lane->n_begun - oldest < p->habits.window && p->leaders.leaders[lane->key] >= 0;
 }
 
 static void next(struct timer *timer)
@@ -267,7 +279,7 @@ static void next(struct timer *timer)
     }
     if (p->habits.idempotent && p->id < 0) {
         ask_for_id(p);
-    } else if (lane->n_batches < p->habits.window && p->leaders.leaders[lane->key] >= 0) {
+    } else if (may_begin(p, lane)) {
         begin_batch(p, lane);
     } else if (p->leaders.leaders[lane->key] < 0) {
         leaders_refresh(&p->leaders);

@@ -33,15 +33,17 @@ static void draw_producer(struct producer_habits *h)
 void plan_draw(struct life_plan *plan)
 {
     *plan = (struct life_plan){
-        .n_nodes = 1,
+        .n_nodes = maybe(25)   ? 1
+                   : maybe(75) ? 3
+                               : 5,
         .n_topics = (unsigned)between(1, 2),
         .n_partitions = (unsigned)between(1, 3),
-        .replication = 1,
         .n_producers = (unsigned)between(1, 3),
         .chaos_ns = seconds(3, 10),
         .liveness_ns = 30 * NS_PER_S,
         .drive_bytes = MIB(64),
     };
+    plan->replication = (int16_t)(maybe(70) ? plan->n_nodes : between(1, plan->n_nodes));
     for (unsigned i = 0; i < plan->n_producers; i++) {
         draw_producer(&plan->producers[i]);
     }
@@ -55,7 +57,11 @@ void plan_draw(struct life_plan *plan)
     plan->pause_ns = maybe(30) ? seconds(1, 4) : 0;
     plan->break_ns = maybe(30) ? seconds(1, 2) : 0;
     plan->clog_ns = maybe(30) ? seconds(1, 2) : 0;
+    plan->partition_ns = plan->n_nodes > 1 && maybe(40) ? seconds(1, 3) : 0;
     plan->jump_ns = maybe(20) ? seconds(1, 4) : 0;
+    if (plan->n_nodes > 1) { /* the dead are not fenced, so that nobody comes back */
+        plan->kill_ns = plan->power_ns = plan->stop_ns = 0;
+    }
     plan->all_at_once = (unsigned)between(0, 50);
 }
 

@@ -66,16 +66,27 @@ class Load:
     def wait_for_progress(self, seconds=30, lines=50):
         """Waits until some more records have been acknowledged."""
         goal = self.acked() + lines * 20
-        wait_until(lambda: self.acked() >= goal or self.process.poll() is not None, seconds,
+        wait_until(lambda: self.acked() >= goal or self._ended(), seconds,
                    "%d acknowledgements" % lines)
         if self.process.poll() is not None:
             raise Failed("the load ended early: " + self.process.stdout.read())
+        self._check_broker()
+
+    def _ended(self):
+        return self.process.poll() is not None or not self.broker.alive()
+
+    def _check_broker(self):
+        if not self.broker.alive():
+            raise Failed("the broker ended; the end of %s:\n%s" % (
+                self.broker.output_path, self.broker.output()[-1500:]))
 
     def finish(self, seconds=150):
         """Lets it come to its end; its counts. Fails when a producer met a fatal error."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        output = self.wait(seconds)
+        wait_until(self._ended, seconds, "the load ends")
+        self._check_broker()
+        output = self.wait()
         if self.process.returncode != 0:
             raise Failed("the load: " + output)
         return output
