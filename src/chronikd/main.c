@@ -48,6 +48,7 @@ static int serve(const struct options *options, struct process_log *log)
     struct broker broker;
     struct loop *loop;
 
+    process_keep_memory();
     process_ignore_sigpipe();
     process_raise_file_limit();
     int error = loop_new(options->io, &loop);

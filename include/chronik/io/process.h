@@ -7,6 +7,10 @@
 /* Raises RLIMIT_NOFILE to its hard limit; returns the limit then in force. */
 uint64_t process_raise_file_limit(void);
 
+/* Keeps freed memory for the next use instead of giving it back at once: what comes back from the
+ * kernel has to be zeroed again, page by page. Up to 32 MiB are kept. */
+void process_keep_memory(void);
+
 /* Ignores SIGPIPE: a peer that went away is an error of a write, not the end of the broker. */
 void process_ignore_sigpipe(void);
 
