@@ -175,18 +175,28 @@ static int64_t *segments_in(const char *dir, size_t *ret_n, bool *ret_swap)
     return bases;
 }
 
-/* Drops an empty last segment: it will be made when something is appended. */
-static void drop_empty(struct log *log)
+/* Drops an empty last segment: it will be made when something is appended. What a damaged one holds
+ * stays under another name. */
+static int drop_empty(struct log *log)
 {
     struct segment *last = log_last_segment(log);
+    int error = 0;
     if (last != NULL && last->bytes == 0) {
+        if (log->damage != NULL) {
+            char *path = log_file_path(log, LOG_FILE_SEGMENT, last->base);
+            char *aside = mem_sprintf("%s.damaged", path);
+            error = file_rename(path, aside);
+            free(aside);
+            free(path);
+        }
         log->end = max_i64(log->end, last->base);
         log_take_segments(log, log->n_segments - 1, 1);
     }
     last = log_last_segment(log);
     if (last != NULL) {
-        last->closed = false;
+        last->closed = log->damage != NULL; /* nothing is written where bytes are that nobody knows */
     }
+    return error;
 }
 
 static void rebuild_producers(struct adoption *a, struct log *log)
@@ -236,8 +246,10 @@ static int adopt_segments(struct adoption *a, struct log *log)
         log_damaged(log, "%s holds a compaction that Kafka did not finish: start Kafka on it once",
                     dir);
     }
+    if (error == 0) {
+        error = drop_empty(log);
+    }
     if (error == 0 && log->damage == NULL) {
-        drop_empty(log);
         error = recover_tidy(log);
     }
     if (error != 0) {

@@ -125,8 +125,9 @@ static void add_batch(struct log *log, const struct log_append *append, struct r
 {
     int64_t last = batch_last_offset(b);
     struct segment *segment = log_last_segment(log);
-    bool roll =
-        segment == NULL || segment_must_roll(segment, &log->config, b, last, now_ms);
+    /* The last segment is closed only when recovery found that those behind it are gone. */
+    bool roll = segment == NULL || segment->closed ||
+                segment_must_roll(segment, &log->config, b, last, now_ms);
 
     if (roll || run->bytes.len + b->raw.len > journal_payload_max(log->store->journal)) {
         flush(log, append, run);

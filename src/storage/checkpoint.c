@@ -448,7 +448,7 @@ static void save_producers(struct checkpoint *c, struct log *log)
 
 static void save_epochs(struct checkpoint *c, struct log *log)
 {
-    if (c->clean && log->epochs_new && log->dir_made) {
+    if (c->clean && log->epochs_new && (log->dir_made || log->n_segments > 0)) {
         char *dir = log_dir_path(log);
         struct small_file *file =
             add_file(c, mem_sprintf("%s/%s", dir, FILE_LEADER_EPOCHS));

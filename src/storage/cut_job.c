@@ -155,6 +155,7 @@ static int walk(struct cut_job *job, struct file *file)
     uint64_t at = job->scan_from;
 
     scan_init(&scan, file, at, job->readable, false);
+    scan.next_offset = job->base;
     while (scan.next_offset < job->offset && (found = scan_next(&scan, &b)) == 1 &&
            batch_last_offset(&b) < job->offset) {
         at = scan.at;

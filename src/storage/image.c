@@ -267,7 +267,8 @@ static bool read_segments(struct bytes *rest, struct log *log)
         return false;
     }
     for (uint32_t i = 0; i < n; i++, at += SEGMENT_ROW) {
-        if ((int64_t)load_be64(at) <= base || (int64_t)load_be64(at + 8) < 0) {
+        if ((int64_t)load_be64(at) <= base || (int64_t)load_be64(at) >= log->end ||
+            (int64_t)load_be64(at + 8) < 0) {
             return false;
         }
         base = (int64_t)load_be64(at);

@@ -76,7 +76,9 @@ static bool load_exactly(const char *path, struct index_saved saved, size_t size
     if (file_open(path, FILE_READ, &file) != 0) {
         return false;
     }
-    int64_t got = file_read_at(file, buf_reserve(to, len), len, 0);
+    int64_t length = file_size(file);
+    bool there = length >= 0 && (uint64_t)length >= len;
+    int64_t got = there ? file_read_at(file, buf_reserve(to, len), len, 0) : -EBADMSG;
     file_close(file);
     to->len = got < 0 ? 0 : (size_t)got;
     return to->len == len && crc32c(0, to->data, to->len) == saved.crc;

@@ -415,7 +415,9 @@ struct buf bed_load(const struct bed *bed, const char *name)
 {
     char *path = mem_sprintf("%s/%s", bed->dir, name);
     struct buf content = { 0 };
-    assert_int_equal(file_load(path, GIB(1), &content), 0);
+    if (file_load(path, GIB(1), &content) != 0) {
+        fail_msg("%s cannot be loaded", path);
+    }
     free(path);
     return content;
 }
