@@ -194,7 +194,7 @@ static int drop_empty(struct log *log)
     }
     last = log_last_segment(log);
     if (last != NULL) {
-        last->closed = log->damage != NULL; /* nothing is written where bytes are that nobody knows */
+        last->closed = log->damage != NULL; /* its bytes behind the end stay for now */
     }
     return error;
 }

@@ -46,8 +46,8 @@ struct store_recovery {
     bool fresh;          /* the directory was empty */
     bool clean;          /* stopped by store_close(); `broker_epoch` is of that life */
     bool adopted;        /* had no journal: an Apache Kafka directory, scanned log by log */
-    bool damaged;        /* the journal or the checkpoint is damaged: every log that was found says so,
-                            and a log that was not found may have been there */
+    bool damaged;        /* the journal or the checkpoint is damaged: every log that was found says
+                            so, and a log that was not found may have been there */
     int64_t broker_epoch; /* -1: none */
     uint64_t logs, damaged_logs;
     uint64_t replayed_bytes; /* of the journal */
