@@ -2,8 +2,9 @@
  * checkpoint, segments, indexes and snapshots changed, files cut or missing.
  *
  * Whatever is in the files, opening ends, with a store or with a message; what is served verifies
- * and lies in its place; the store can be appended to, and opened again. Checksums of changed groups
- * and of the checkpoint are put right unless the first byte says otherwise: no fuzzer guesses them. */
+ * and lies in its place; the store can be appended to, and opened again. Checksums of changed
+ * groups and of the checkpoint are put right unless the first byte says otherwise: no fuzzer
+ * guesses them. */
 #include <chronik/base/crc32c.h>
 #include <chronik/io/file.h>
 #include <chronik/io/timer.h>
