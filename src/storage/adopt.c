@@ -194,7 +194,7 @@ static int drop_empty(struct log *log)
     }
     last = log_last_segment(log);
     if (last != NULL) {
-        last->closed = log->damage != NULL; /* its bytes behind the end stay for now */
+        last->closed = log->damage != NULL; /* its bytes behind the end are left as they are */
     }
     return error;
 }
