@@ -194,7 +194,7 @@ static void fill_leader(struct produce_state *state, struct part *part)
         part->topic ? image_partition(meta_image(state->request->api->meta), &part->topic->id,
                                       part->reply->partition_index)
                     : NULL;
-    if (now != NULL && now->leader >= 0) {
+    if (now != NULL && now->leader >= 0 && now->leader != state->request->api->node_id) {
         part->reply->current_leader.leader_id = now->leader;
         part->reply->current_leader.leader_epoch = now->leader_epoch;
         add_node(state, now->leader);

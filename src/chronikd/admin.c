@@ -19,8 +19,13 @@ static void live(struct broker *broker, struct http_reply *reply)
 
 static void ready(struct broker *broker, struct http_reply *reply)
 {
-    reply->status = broker->state == BROKER_SERVING ? 200 : 503;
-    buf_printf(&reply->body, "%s\n", STATE_TEXT[broker->state]);
+    bool stands_back = broker->lost || broker->hangs;
+    bool serves = broker->state == BROKER_SERVING;
+    reply->status = serves && !stands_back ? 200 : 503;
+    buf_printf(&reply->body, "%s\n",
+               !serves || !stands_back ? STATE_TEXT[broker->state]
+               : broker->lost          ? "standing back: no controller is heard"
+                                       : "standing back: the disk hangs");
 }
 
 static void metrics(struct broker *broker, struct http_reply *reply)

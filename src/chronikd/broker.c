@@ -26,6 +26,13 @@ static const struct state STATES[] = {
 
 enum { REGISTER_WAIT_S = 3600, COMPLAIN_S = 5 };
 
+/* Of the tails, unless set: memory that is used again and again stays in the caches, memory that is
+ * touched for the first time costs more than everything else that is done with a record. */
+enum { TAIL_BYTES = 128 * 1024 * 1024 };
+
+/* Of requests under way, unless set. */
+enum { REQUEST_BYTES = 256 * 1024 * 1024 };
+
 static void look_at_leadership(struct timer *timer);
 
 static void move(struct broker *broker, enum broker_state state)
@@ -33,7 +40,7 @@ static void move(struct broker *broker, enum broker_state state)
     state_move(STATES, &broker->state, state, broker);
 }
 
-static void fail(struct broker *broker, int exit_code)
+void broker_fail(struct broker *broker, int exit_code)
 {
     broker->exit_code = exit_code;
     broker_stop(broker);
@@ -91,7 +98,7 @@ static void unfenced(void *arg, enum kafka_error error, const void *response)
         diag_error(broker->diag, DIAG_BROKER, "the cluster does not let this node serve error=%s",
                    kafka_error_name(error != KAFKA_NONE ? error
                                                         : (enum kafka_error)answer->error));
-        fail(broker, EXIT_FATAL);
+        broker_fail(broker, EXIT_FATAL);
         return;
     }
     move(broker, BROKER_SERVING);
@@ -100,6 +107,7 @@ static void unfenced(void *arg, enum kafka_error error, const void *response)
     retain(&broker->retention);
     say_serving(broker);
     process_notify("READY=1");
+    presence_start(broker);
 }
 
 static void serve(struct broker *broker)
@@ -167,7 +175,7 @@ static void reported(void *arg, enum kafka_error error, const void *response)
                    kafka_error_name(error != KAFKA_NONE ? error
                                                         : (enum kafka_error)answer->error),
                    TEXT_ARG(error == KAFKA_NONE ? answer->message : TEXT_NULL));
-        fail(broker, EXIT_STORAGE);
+        broker_fail(broker, EXIT_STORAGE);
         return;
     }
     for (int32_t i = 0; i < answer->n_topics; i++) {
@@ -227,7 +235,7 @@ static void identity_written(void *arg, int error)
     if (error != 0) {
         diag_error(broker->diag, DIAG_BROKER,
                    "cannot write meta.properties: %s; check the directory", strerror(-error));
-        fail(broker, EXIT_STORAGE);
+        broker_fail(broker, EXIT_STORAGE);
         return;
     }
     report_or_serve(broker);
@@ -245,7 +253,7 @@ static void registered(void *arg, enum kafka_error error, const void *response)
                    kafka_error_name(error != KAFKA_NONE ? error
                                                         : (enum kafka_error)answer->error),
                    TEXT_ARG(error == KAFKA_NONE ? answer->message : TEXT_NULL));
-        fail(broker, EXIT_FATAL);
+        broker_fail(broker, EXIT_FATAL);
         return;
     }
     const struct store_identity *identity = store_identity(broker->store);
@@ -286,6 +294,7 @@ static void register_self(struct broker *broker)
         .raft_directory = meta_directory_id(broker->meta),
         .cluster_id = text_of(store_identity(broker->store)->cluster_id),
         .previous_epoch = recovery->clean ? recovery->broker_epoch : -1,
+        .damaged = recovery->damaged_logs > 0,
         .rack = rack_of(broker),
         .endpoints = endpoints,
         .n_endpoints = (int32_t)options->n_listeners,
@@ -301,8 +310,9 @@ static void meta_opened(void *arg, int error, const char *message)
     struct broker *broker = arg;
     if (error != 0) {
         diag_error(broker->diag, DIAG_META, "cannot open the metadata: %s", message);
-        fail(broker, EXIT_STORAGE);
+        broker_fail(broker, EXIT_STORAGE);
     } else if (broker->state == BROKER_JOINING) {
+        cluster_join(broker);
         register_self(broker);
     }
 }
@@ -345,6 +355,20 @@ static void partition_changed(void *arg, const struct image_topic *topic, int32_
     }
 }
 
+static void broker_changed(void *arg, const struct image_broker *changed)
+{
+    struct broker *broker = arg;
+    presence_changed(broker, changed);
+    if (broker->replicas.started && !changed->fenced) {
+        isr_broker_serves(&broker->replicas, changed->id);
+    }
+}
+
+static void contact_changed(void *arg, bool lost)
+{
+    presence_contact(arg, lost);
+}
+
 static void configs_changed(void *arg, enum image_resource type, struct text name)
 {
     struct broker *broker = arg;
@@ -359,11 +383,13 @@ static const struct meta_events META_EVENTS = {
     .opened = meta_opened,
     .failed = meta_failed,
     .controller_changed = controller_changed,
+    .contact_changed = contact_changed,
     .changes = {
         .topic_created = topic_created,
         .topic_deleted = topic_deleted,
         .partition_changed = partition_changed,
         .configs_changed = configs_changed,
+        .broker_changed = broker_changed,
     },
 };
 
@@ -388,8 +414,9 @@ static void join(struct broker *broker)
         .node_id = broker->node_id,
         .incarnation = broker->incarnation,
         .cluster_id = broker->options->cluster_id,
-        .election_ms = (unsigned)setting(broker, "controller.quorum.election.timeout.ms"),
         .file = &broker->options->settings,
+        .election_ms = (unsigned)setting(broker, "controller.quorum.election.timeout.ms"),
+        .session_ms = (unsigned)setting(broker, "broker.session.timeout.ms"),
         .default_partitions = (int32_t)setting(broker, "num.partitions"),
         .default_replication = (int16_t)setting(broker, "default.replication.factor"),
         .diag = broker->diag,
@@ -403,7 +430,6 @@ static void join(struct broker *broker)
         meta_open(broker->loop, broker->options->raft_dir, &config, &META_EVENTS, broker);
     free(members);
     broker->api.meta = broker->meta;
-    cluster_join(broker);
     meta_metrics(broker->meta, &broker->metrics);
 }
 
@@ -454,7 +480,7 @@ static void store_opened(void *arg, int error, const char *message)
     if (error != 0) {
         diag_error(broker->diag, DIAG_STORE, "cannot open the log directory: %s", message);
         broker->store_failed = broker->store_rests = true;
-        fail(broker, EXIT_STORAGE);
+        broker_fail(broker, EXIT_STORAGE);
         return;
     }
     if (broker->state != BROKER_RECOVERING) {
@@ -463,7 +489,7 @@ static void store_opened(void *arg, int error, const char *message)
     broker->store_open = true;
     say_recovered(broker);
     if (!identity_fits(broker)) {
-        fail(broker, EXIT_CONFIG);
+        broker_fail(broker, EXIT_CONFIG);
         return;
     }
     broker->api.node_id = broker->replicas.node_id = broker->node_id;
@@ -481,7 +507,7 @@ static void store_broke(void *arg, int error, const char *message)
                strerror(-error));
     broker->store_failed = true;
     replicas_fail(&broker->replicas);
-    fail(broker, EXIT_STORAGE);
+    broker_fail(broker, EXIT_STORAGE);
 }
 
 static void store_has_room(void *arg)
@@ -528,7 +554,8 @@ static int listen_all(struct broker *broker)
     struct server_limits limits = SERVER_LIMITS_DEFAULT;
     limits.frame_bytes_max = (uint64_t)setting(broker, "socket.request.max.bytes");
     int64_t request_bytes = setting(broker, "queued.max.request.bytes");
-    limits.memory_bytes = request_bytes >= 0 ? (uint64_t)request_bytes : memory_bytes(broker) / 4;
+    limits.memory_bytes = request_bytes >= 0 ? (uint64_t)request_bytes
+                                             : min_u64(memory_bytes(broker) / 4, REQUEST_BYTES);
     limits.connections_max = (unsigned)setting(broker, "max.connections");
     limits.connections_per_ip_max = (unsigned)setting(broker, "max.connections.per.ip");
     limits.idle_ns = (uint64_t)setting(broker, "connections.max.idle.ms") * NS_PER_MS;
@@ -552,7 +579,7 @@ static void open_store(struct broker *broker)
     uint64_t tail = (uint64_t)setting(broker, "chronik.tail.bytes");
     int64_t reserve = setting(broker, "chronik.disk.reserve.bytes");
     const struct store_config config = {
-        .tail_bytes = tail != 0 ? tail : memory_bytes(broker) / 2,
+        .tail_bytes = tail != 0 ? tail : min_u64(memory_bytes(broker) / 2, TAIL_BYTES),
         .journal_bytes_max = (uint64_t)setting(broker, "chronik.journal.bytes"),
         .journal_chunk_bytes = (uint64_t)setting(broker, "chronik.journal.chunk.bytes"),
         .open_files_max = (unsigned)setting(broker, "chronik.open.files.max"),
@@ -575,6 +602,7 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     timer_init(&broker->retention, loop, retain);
     timer_init(&broker->patience, loop, complain);
     timer_init(&broker->hand_over, loop, look_at_leadership);
+    presence_init(broker);
     metrics_init(&broker->metrics);
     replicas_init(&broker->replicas, loop, broker->diag, -1, &options->settings);
     api_init(&broker->api, loop, broker->diag, &options->settings);
@@ -721,6 +749,7 @@ void broker_stop(struct broker *broker)
     bool hand_over = broker->state == BROKER_SERVING && broker->peers != NULL;
     move(broker, BROKER_STOPPING);
     timer_cancel(&broker->retention);
+    presence_stop(broker);
     timer_set_in(&broker->patience, limit_ns);
     if (hand_over) {
         hand_over_leadership(broker);

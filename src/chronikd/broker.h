@@ -56,6 +56,9 @@ struct broker {
     struct timer patience;  /* says what a start waits for; bounds a stop */
     struct arena scratch;   /* of requests to the metadata during the start */
     bool store_open;   /* it was opened, and has to be closed */
+    struct timer presence;  /* looks whether the disk hangs */
+    struct meta_request *asking; /* to be fenced, or let in again; NULL: nothing is asked */
+    bool lost, hangs;       /* no controller is heard; the journal's write does not return */
     bool store_failed;
     bool store_rests;  /* it was closed, or could not be opened: it may be freed */
     int exit_code;
@@ -76,8 +79,19 @@ int broker_finish(struct broker *broker);
  * or the code to exit with. */
 int cluster_open(struct broker *broker);
 
-/* The metadata is open: tells it which peers are linked already. */
+/* The metadata's directory is open: links to the other nodes may open, too. */
 void cluster_join(struct broker *broker);
+
+/* Begins to stop because something is wrong, which was logged. */
+void broker_fail(struct broker *broker, int exit_code);
+
+/* The broker's place in the cluster (presence.c): from serving to stopping; what the metadata says
+ * of a broker; whether a controller is heard. */
+void presence_init(struct broker *broker);
+void presence_start(struct broker *broker);
+void presence_stop(struct broker *broker);
+void presence_changed(struct broker *broker, const struct image_broker *changed);
+void presence_contact(struct broker *broker, bool lost);
 
 extern const struct meta_transport CLUSTER_META;
 extern const struct fetcher_transport CLUSTER_FETCH;

@@ -8,6 +8,7 @@
 #include <chronik/replica/feed.h>
 #include <chronik/server/peers.h>
 #include <errno.h>
+#include <inttypes.h>
 
 static enum fetcher_kind kind_of(enum peer_channel channel)
 {
@@ -72,9 +73,7 @@ static void link_opened(void *arg, struct peer_link *link)
     struct broker *broker = arg;
     int32_t peer = link_peer(link);
     if (link_channel(link) == PEER_META) {
-        if (link_dialled(link) && broker->meta != NULL) {
-            meta_peer_opened(broker->meta, peer);
-        }
+        meta_peer_opened(broker->meta, peer, link_incarnation(link));
     } else if (link_dialled(link)) {
         fetcher_opened(&broker->replicas, peer, kind_of(link_channel(link)));
     } else {
@@ -90,7 +89,7 @@ static int link_received(void *arg, struct peer_link *link, struct bytes frame)
         if (link_dialled(link)) {
             return -EBADMSG; /* the peer sends on the link that it dialled */
         }
-        return broker->meta ? meta_receive(broker->meta, peer, link_number(link), frame) : 0;
+        return meta_receive(broker->meta, peer, link_number(link), frame);
     }
     return link_dialled(link) ? fetcher_receive(&broker->replicas, peer,
                                                 kind_of(link_channel(link)), frame)
@@ -110,9 +109,7 @@ static void link_closed(void *arg, struct peer_link *link)
     struct broker *broker = arg;
     int32_t peer = link_peer(link);
     if (link_channel(link) == PEER_META) {
-        if (broker->meta != NULL) {
-            meta_peer_closed(broker->meta, peer);
-        }
+        meta_peer_closed(broker->meta, peer);
     } else if (link_dialled(link)) {
         fetcher_closed(&broker->replicas, peer, kind_of(link_channel(link)));
     } else {
@@ -123,9 +120,29 @@ static void link_closed(void *arg, struct peer_link *link)
 static void unreachable(void *arg, int32_t peer)
 {
     struct broker *broker = arg;
-    if (broker->meta != NULL) {
-        meta_peer_closed(broker->meta, peer);
+    meta_peer_unreachable(broker->meta, peer);
+}
+
+/* A node that was never registered may come with any directory. */
+static bool knows(void *arg, int32_t peer, const struct uuid *raft_directory)
+{
+    const struct broker *broker = arg;
+    const struct image_broker *known = image_broker(meta_image(broker->meta), peer);
+    return known == NULL || known->epoch < 0 || uuid_equal(&known->raft_directory, raft_directory);
+}
+
+static void disowned(void *arg, int32_t peer)
+{
+    struct broker *broker = arg;
+    if (broker->state == BROKER_STOPPING) {
+        return; /* another peer has said so before */
     }
+    diag_error(broker->diag, DIAG_BROKER,
+               "this node was a voter of the cluster with another Raft directory: without it, it "
+               "has lost what it promised, and must not vote; give it back its directory, or set "
+               "the node up under a new id raft=%s told_by=%" PRId32,
+               broker->options->raft_dir, peer);
+    broker_fail(broker, EXIT_STORAGE);
 }
 
 static const struct peers_handler HANDLER = {
@@ -134,6 +151,8 @@ static const struct peers_handler HANDLER = {
     .drained = link_drained,
     .closed = link_closed,
     .unreachable = unreachable,
+    .knows = knows,
+    .disowned = disowned,
 };
 
 /* ---- life ------------------------------------------------------------------------------------*/
@@ -160,7 +179,6 @@ int cluster_open(struct broker *broker)
     const struct peers_config config = {
         .node_id = options->node_id,
         .incarnation = broker->incarnation,
-        .cluster_id = "",
         .secret = options->secret,
         .host = options->nodes->host,
         .port = options->nodes->port,
@@ -186,10 +204,10 @@ int cluster_open(struct broker *broker)
 
 void cluster_join(struct broker *broker)
 {
-    const struct options *options = broker->options;
-    for (unsigned i = 0; broker->peers != NULL && i < options->n_voters; i++) {
-        if (peers_link(broker->peers, options->voters[i].id, PEER_META) != NULL) {
-            meta_peer_opened(broker->meta, options->voters[i].id);
-        }
+    const char *known = store_identity(broker->store)->cluster_id;
+    struct uuid directory = meta_directory_id(broker->meta);
+    if (broker->peers != NULL) {
+        peers_join(broker->peers, known[0] != '\0' ? known : broker->options->cluster_id,
+                   &directory);
     }
 }

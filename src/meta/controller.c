@@ -1,6 +1,8 @@
 /* The table of requests, and decisions as bytes. */
 #include "controller.h"
 
+#include "elector.h"
+
 #include <chronik/wire/codec.h>
 
 /* ---- items ------------------------------------------------------------------------------------*/
@@ -282,4 +284,44 @@ bool broker_usable(const struct image *image, int32_t id)
 {
     const struct image_broker *b = image_broker(image, id);
     return b != NULL && !b->fenced && !b->stopping;
+}
+
+static const struct controller_voter *find_voter(const struct controller *c, int32_t id)
+{
+    for (unsigned i = 0; i < c->n_voters; i++) {
+        if (c->voters[i].id == id) {
+            return &c->voters[i];
+        }
+    }
+    return NULL;
+}
+
+bool controller_misses(const struct controller *c, const struct image_broker *broker)
+{
+    const struct controller_voter *v = find_voter(c, broker->id);
+    return v != NULL && (v->gone || (!uuid_is_zero(&v->incarnation) &&
+                                     !uuid_equal(&v->incarnation, &broker->incarnation)));
+}
+
+void controller_elector(const struct controller *c, struct decision *d, struct elector *ret_e)
+{
+    struct config_layers layers = controller_layers(c);
+    elector_init(ret_e, c->image, d->arena, &layers);
+    for (size_t i = 0; i < image_broker_count(c->image); i++) {
+        const struct image_broker *b = image_broker_at(c->image, i);
+        const struct controller_voter *v = find_voter(c, b->id);
+        if (controller_misses(c, b)) {
+            elector_take_down(ret_e, b->id);
+        } else if (v != NULL && v->silent) {
+            elector_doubt(ret_e, b->id);
+        }
+    }
+}
+
+void decision_add_changes(struct decision *d, const struct elector *e)
+{
+    if (e->n > 0) {
+        struct command_change_partitions changes = elector_command(e);
+        decision_add(d, COMMAND_CHANGE_PARTITIONS, -1, &changes);
+    }
 }

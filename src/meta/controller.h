@@ -14,6 +14,7 @@
  *   controller_topics.c     create, delete, add partitions
  *   controller_configs.c    settings, features
  *   controller_partitions.c in-sync sets, elections asked for, producer ids
+ *   controller_duties.c     what it does without being asked: fences who is gone
  *   placement.c             which brokers hold which replica
  *   elector.c               which replica leads */
 #ifndef CHRONIK_SRC_META_CONTROLLER_H
@@ -28,6 +29,16 @@
 #include <chronik/meta/meta.h>
 
 enum { CONTROLLER_VOTERS_MAX = 16 };
+
+struct elector;
+
+/* How a node looks from here (meta_liveness.c). */
+struct controller_voter {
+    int32_t id;
+    struct uuid incarnation; /* of the process that is there now; zero: not known */
+    bool gone;   /* nobody is there, or nobody was heard for a session */
+    bool silent; /* was not heard since this node leads: it may live or not */
+};
 
 /* A node that asked to be registered before there was a cluster. */
 struct controller_hello {
@@ -44,7 +55,7 @@ struct controller_report {
 struct controller {
     const struct image *image; /* the one that is applied here */
     int32_t node_id;
-    int32_t voters[CONTROLLER_VOTERS_MAX];
+    struct controller_voter voters[CONTROLLER_VOTERS_MAX]; /* this node too */
     unsigned n_voters;
     const struct image_configs *file; /* this node's properties file; NULL: empty */
     int32_t default_partitions;
@@ -121,6 +132,21 @@ bool *find_repeated(struct arena *arena, const struct text *names, size_t n);
 
 /* May the broker get replicas to lead, now? */
 bool broker_usable(const struct image *image, int32_t id);
+
+/* Is the registered life of a broker over, or as good as that? */
+bool controller_misses(const struct controller *c, const struct image_broker *broker);
+
+/* An elector that knows what the controller knows of the brokers' lives. */
+void controller_elector(const struct controller *c, struct decision *d, struct elector *ret_e);
+
+/* Adds all changes that were worked out, as one command of the controller itself. */
+void decision_add_changes(struct decision *d, const struct elector *e);
+
+/* ---- duties -----------------------------------------------------------------------------------*/
+
+/* What the controller has to do by itself, the most urgent thing first: adds commands if there is
+ * anything. */
+void controller_decide_duty(struct controller *c, struct decision *d);
 
 enum decide_result decide_register_broker(struct controller *c, const void *request,
                                           struct decision *d, void *response);

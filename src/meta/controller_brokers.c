@@ -120,26 +120,17 @@ static bool may_register(struct controller *c, const struct meta_register_broker
     return true;
 }
 
-/* Does another life of this node hold its place? */
+/* Does another life of this node hold its place? It is fenced as soon as it is known to be over. */
 static bool place_is_taken(const struct controller *c, const struct decision *d)
 {
     const struct image_broker *b = image_broker(c->image, d->id.node);
-    return b != NULL && !b->fenced && d->id.node != c->node_id;
-}
-
-static void add_changes(struct decision *d, const struct elector *e)
-{
-    if (e->n > 0) {
-        struct command_change_partitions changes = elector_command(e);
-        decision_add(d, COMMAND_CHANGE_PARTITIONS, -1, &changes);
-    }
+    return b != NULL && !b->fenced;
 }
 
 static void leave_partitions(struct controller *c,
                              const struct meta_register_broker_request *request, struct decision *d)
 {
     const struct image_broker *b = image_broker(c->image, d->id.node);
-    struct config_layers layers = controller_layers(c);
     struct elector e;
     if (b == NULL) {
         return;
@@ -152,9 +143,9 @@ static void leave_partitions(struct controller *c,
         }
         proven = proven && there;
     }
-    elector_init(&e, c->image, d->arena, &layers);
+    controller_elector(c, d, &e);
     elector_restart(&e, b->id, request->previous_epoch == b->epoch, proven && !request->damaged);
-    add_changes(d, &e);
+    decision_add_changes(d, &e);
     elector_release(&e);
 }
 
@@ -223,12 +214,12 @@ enum decide_result decide_broker_state(struct controller *c, const void *in, str
     const struct command_set_broker_state command = {
         .id = b->id, .epoch = b->epoch, .fenced = request->fenced, .stopping = request->stopping
     };
-    struct config_layers layers = controller_layers(c);
     struct elector e;
-    elector_init(&e, c->image, d->arena, &layers);
+    controller_elector(c, d, &e);
     if (request->fenced) {
-        elector_fence(&e, b->id);
-        add_changes(d, &e);
+        elector_take_down(&e, b->id);
+        elector_fence(&e);
+        decision_add_changes(d, &e);
         decision_add(d, COMMAND_SET_BROKER_STATE, 0, &command);
     } else {
         decision_add(d, COMMAND_SET_BROKER_STATE, 0, &command);
@@ -237,7 +228,7 @@ enum decide_result decide_broker_state(struct controller *c, const void *in, str
         } else {
             elector_unfence(&e, b->id);
         }
-        add_changes(d, &e);
+        decision_add_changes(d, &e);
     }
     elector_release(&e);
     return DECIDE_DONE;
@@ -260,7 +251,7 @@ static bool has_reported(const struct controller *c, int32_t node, const struct 
 static bool all_have_reported(const struct controller *c)
 {
     for (unsigned v = 0; v < c->n_voters; v++) {
-        const struct image_broker *b = image_broker(c->image, c->voters[v]);
+        const struct image_broker *b = image_broker(c->image, c->voters[v].id);
         if (b == NULL) {
             return false;
         }

@@ -89,7 +89,6 @@ enum decide_result decide_change_isr(struct controller *c, const void *in, struc
 {
     const struct meta_change_isr_request *request = in;
     struct meta_change_isr_response *r = out;
-    struct config_layers layers = controller_layers(c);
     struct elector e;
     if (!controller_epoch_is(c, d, request->epoch)) {
         r->error = KAFKA_STALE_BROKER_EPOCH;
@@ -99,7 +98,7 @@ enum decide_result decide_change_isr(struct controller *c, const void *in, struc
     r->partitions =
         arena_zalloc_array(d->arena, (size_t)request->n_partitions, sizeof *r->partitions);
     r->n_partitions = request->n_partitions;
-    elector_init(&e, c->image, d->arena, &layers);
+    controller_elector(c, d, &e);
     for (int32_t i = 0; i < request->n_partitions; i++) {
         r->partitions[i].topic_id = request->partitions[i].topic_id;
         r->partitions[i].partition = request->partitions[i].partition;
@@ -176,9 +175,8 @@ enum decide_result decide_elect_leaders(struct controller *c, const void *in, st
                                         void *out)
 {
     const struct meta_elect_leaders_request *request = in;
-    struct config_layers layers = controller_layers(c);
     struct elector e;
-    elector_init(&e, c->image, d->arena, &layers);
+    controller_elector(c, d, &e);
     if (request->n_topics >= 0) {
         elect_named(c, &e, request, d, out);
     } else {

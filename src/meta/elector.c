@@ -7,17 +7,12 @@
 
 enum { LEADER_STAYS = -2, RECOVERY_STAYS = -1, NOBODY = -1 };
 
-struct set {
-    int32_t ids[IMAGE_REPLICAS_MAX];
-    unsigned n;
-};
-
 /* What a partition is to become. */
 struct plan {
     const struct image_topic *topic;
     int32_t partition;
     const struct image_partition *now;
-    struct set isr, elr;
+    struct elector_set isr, elr;
     int32_t leader;
     int8_t recovery;
     unsigned min_isr;
@@ -29,7 +24,7 @@ void elector_init(struct elector *e, const struct image *image, struct arena *ar
 {
     struct topic_config defaults;
     topic_config_resolve(layers, &defaults);
-    *e = (struct elector){ .image = image, .arena = arena, .up = NOBODY, .down = NOBODY,
+    *e = (struct elector){ .image = image, .arena = arena, .up = NOBODY,
                            .min_isr = defaults.min_insync_replicas,
                            .unclean = defaults.unclean_leader_election };
 }
@@ -48,28 +43,27 @@ struct command_change_partitions elector_command(const struct elector *e)
 
 /* ---- sets -------------------------------------------------------------------------------------*/
 
-static struct set set_of(const int32_t *ids, unsigned n)
+static struct elector_set set_of(const int32_t *ids, unsigned n)
 {
-    struct set set = { .n = n };
-    for (unsigned i = 0; i < n; i++) {
-        set.ids[i] = ids[i];
-    }
+    struct elector_set set;
+    set.n = n;
+    memcpy(set.ids, ids, n * sizeof *ids);
     return set;
 }
 
-static bool has(const struct set *set, int32_t id)
+static bool has(const struct elector_set *set, int32_t id)
 {
     return image_has(set->ids, set->n, id);
 }
 
-static void add(struct set *set, int32_t id)
+static void add(struct elector_set *set, int32_t id)
 {
-    if (!has(set, id)) {
+    if (!has(set, id) && set->n < IMAGE_REPLICAS_MAX) {
         set->ids[set->n++] = id;
     }
 }
 
-static void drop(struct set *set, int32_t id)
+static void drop(struct elector_set *set, int32_t id)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < set->n; i++) {
@@ -80,7 +74,7 @@ static void drop(struct set *set, int32_t id)
     set->n = kept;
 }
 
-static bool same(const struct set *set, const int32_t *ids, unsigned n)
+static bool same(const struct elector_set *set, const int32_t *ids, unsigned n)
 {
     return set->n == n && memcmp(set->ids, ids, n * sizeof *ids) == 0;
 }
@@ -90,7 +84,7 @@ static bool same(const struct set *set, const int32_t *ids, unsigned n)
 static bool serves(const struct elector *e, int32_t id)
 {
     const struct image_broker *b = image_broker(e->image, id);
-    return id != e->down && (id == e->up || (b != NULL && !b->fenced && !b->stopping));
+    return !has(&e->down, id) && (id == e->up || (b != NULL && !b->fenced && !b->stopping));
 }
 
 static unsigned min_isr_of(const struct elector *e, const struct image_topic *topic,
@@ -142,7 +136,7 @@ static void settle_eligible(struct plan *plan)
 
 /* The first replica, in order of preference, that is in the set and serves. */
 static int32_t first_serving(const struct elector *e, const struct plan *plan,
-                             const struct set *set)
+                             const struct elector_set *set)
 {
     for (unsigned i = 0; i < plan->now->n_replicas; i++) {
         int32_t id = plan->now->replicas[i];
@@ -176,7 +170,7 @@ static void elect(const struct elector *e, struct plan *plan)
     }
 }
 
-static int32_t *keep(struct elector *e, const struct set *set)
+static int32_t *keep(struct elector *e, const struct elector_set *set)
 {
     return arena_dup(e->arena, set->ids, set->n * sizeof set->ids[0]);
 }
@@ -215,42 +209,71 @@ static void propose(struct elector *e, const struct plan *plan)
 
 /* ---- events -----------------------------------------------------------------------------------*/
 
-/* Calls `plan_one` for every partition of which the broker is a replica. */
-static void each_replica(struct elector *e, int32_t broker,
-                         void (*plan_one)(struct elector *e, struct plan *plan, int32_t broker))
+void elector_take_down(struct elector *e, int32_t broker)
+{
+    add(&e->down, broker);
+}
+
+void elector_doubt(struct elector *e, int32_t broker)
+{
+    add(&e->doubtful, broker);
+}
+
+static bool concerns(const struct image_partition *p, const struct elector_set *brokers)
+{
+    for (unsigned i = 0; i < brokers->n; i++) {
+        if (image_has(p->replicas, p->n_replicas, brokers->ids[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Calls `plan_one` for every partition of which one of the brokers is a replica. */
+static void each_replica(struct elector *e, const struct elector_set *brokers,
+                         void (*plan_one)(struct elector *e, struct plan *plan,
+                                          const struct elector_set *brokers))
 {
     for (size_t t = 0; t < image_topic_count(e->image); t++) {
         const struct image_topic *topic = image_topic_at(e->image, t);
         for (int32_t i = 0; i < topic->n_partitions; i++) {
-            const struct image_partition *p = &topic->partitions[i];
-            if (image_has(p->replicas, p->n_replicas, broker)) {
+            if (concerns(&topic->partitions[i], brokers)) {
                 struct plan plan = plan_for(e, topic, i);
-                plan_one(e, &plan, broker);
+                plan_one(e, &plan, brokers);
                 propose(e, &plan);
             }
         }
     }
 }
 
-static void plan_fence(struct elector *e, struct plan *plan, int32_t broker)
+static struct elector_set only(int32_t broker)
 {
-    drop(&plan->isr, broker);
+    return set_of(&broker, 1);
+}
+
+/* All at once: whoever was in sync with the others when they went is eligible together with
+ * them. */
+static void plan_fence(struct elector *e, struct plan *plan, const struct elector_set *brokers)
+{
+    for (unsigned i = 0; i < brokers->n; i++) {
+        drop(&plan->isr, brokers->ids[i]);
+    }
     settle_eligible(plan);
     elect(e, plan);
 }
 
-void elector_fence(struct elector *e, int32_t broker)
+void elector_fence(struct elector *e)
 {
-    e->down = broker;
-    each_replica(e, broker, plan_fence);
+    each_replica(e, &e->down, plan_fence);
 }
 
-/* Is anybody else up who has what was acknowledged? */
+/* Is anybody else known to be up who has what was acknowledged? */
 static bool another_is_up(const struct elector *e, const struct plan *plan, int32_t broker)
 {
     for (unsigned i = 0; i < plan->now->n_replicas; i++) {
         int32_t id = plan->now->replicas[i];
-        if (id != broker && serves(e, id) && (has(&plan->isr, id) || has(&plan->elr, id))) {
+        if (id != broker && serves(e, id) && !has(&e->doubtful, id) &&
+            (has(&plan->isr, id) || has(&plan->elr, id))) {
             return true;
         }
     }
@@ -259,17 +282,17 @@ static bool another_is_up(const struct elector *e, const struct plan *plan, int3
 
 /* Whoever may have lost what it acknowledged, and can be done without, is done without: it fetches
  * and comes back. One of the last with proof stays eligible. */
-static void plan_unproven(struct elector *e, struct plan *plan, int32_t broker)
+static void plan_unproven(struct elector *e, struct plan *plan, const struct elector_set *broker)
 {
-    drop(&plan->isr, broker);
+    drop(&plan->isr, broker->ids[0]);
     settle_eligible(plan);
-    drop(&plan->elr, broker);
+    drop(&plan->elr, broker->ids[0]);
     elect(e, plan);
 }
 
-static void plan_unclean(struct elector *e, struct plan *plan, int32_t broker)
+static void plan_unclean(struct elector *e, struct plan *plan, const struct elector_set *broker)
 {
-    if (another_is_up(e, plan, broker)) {
+    if (another_is_up(e, plan, broker->ids[0])) {
         plan_unproven(e, plan, broker);
     } else {
         plan_fence(e, plan, broker);
@@ -278,11 +301,12 @@ static void plan_unclean(struct elector *e, struct plan *plan, int32_t broker)
 
 void elector_restart(struct elector *e, int32_t broker, bool clean, bool proven)
 {
-    e->down = broker;
-    each_replica(e, broker, !proven ? plan_unproven : clean ? plan_fence : plan_unclean);
+    struct elector_set one = only(broker);
+    elector_take_down(e, broker);
+    each_replica(e, &one, !proven ? plan_unproven : clean ? plan_fence : plan_unclean);
 }
 
-static void plan_unfence(struct elector *e, struct plan *plan, int32_t broker)
+static void plan_unfence(struct elector *e, struct plan *plan, const struct elector_set *broker)
 {
     (void)broker;
     if (plan->now->leader == NOBODY) {
@@ -292,13 +316,15 @@ static void plan_unfence(struct elector *e, struct plan *plan, int32_t broker)
 
 void elector_unfence(struct elector *e, int32_t broker)
 {
+    struct elector_set one = only(broker);
     e->up = broker;
-    each_replica(e, broker, plan_unfence);
+    each_replica(e, &one, plan_unfence);
 }
 
 /* A leader that stops stays where nobody can take over: until it is fenced, it serves. */
-static void plan_stop(struct elector *e, struct plan *plan, int32_t broker)
+static void plan_stop(struct elector *e, struct plan *plan, const struct elector_set *brokers)
 {
+    int32_t broker = brokers->ids[0];
     if (plan->now->leader == broker) {
         int32_t other = first_serving(e, plan, &plan->isr);
         plan->leader = other == NOBODY ? broker : other;
@@ -311,8 +337,9 @@ static void plan_stop(struct elector *e, struct plan *plan, int32_t broker)
 
 void elector_stop(struct elector *e, int32_t broker)
 {
-    e->down = broker;
-    each_replica(e, broker, plan_stop);
+    struct elector_set one = only(broker);
+    elector_take_down(e, broker);
+    each_replica(e, &one, plan_stop);
 }
 
 void elector_balance(struct elector *e, size_t max)

@@ -20,13 +20,22 @@
 #include <chronik/meta/config.h>
 #include <chronik/meta/image.h>
 
+/* Some brokers. */
+struct elector_set {
+    int32_t ids[IMAGE_REPLICAS_MAX];
+    unsigned n;
+};
+
 /* Changes of partitions being worked out. */
 struct elector {
     const struct image *image;
     struct arena *arena;
     int32_t min_isr;    /* of topics that set none themselves */
     bool unclean;
-    int32_t up, down;   /* brokers to be taken as serving, or not, from now on; -1: none */
+    int32_t up;         /* a broker to be taken as serving from now on; -1: none */
+    struct elector_set down;     /* brokers that do not serve, whatever the image says */
+    struct elector_set doubtful; /* brokers of which nobody knows whether they live: they may lead,
+                                    but are no reason to do without another one */
     struct command_change_partitions_change *changes;
     size_t n, cap;
 };
@@ -36,8 +45,13 @@ void elector_init(struct elector *e, const struct image *image, struct arena *ar
                   const struct config_layers *layers);
 void elector_release(struct elector *e);
 
-/* A broker is fenced: it leaves all in-sync sets, and somebody else leads where it did. */
-void elector_fence(struct elector *e, int32_t broker);
+/* Before an event: what is known of brokers beyond the image. */
+void elector_take_down(struct elector *e, int32_t broker);
+void elector_doubt(struct elector *e, int32_t broker);
+
+/* Every broker that was taken down is fenced: it leaves all in-sync sets, and somebody else leads
+ * where it did. */
+void elector_fence(struct elector *e);
 
 /* A broker begins a new life. `clean`: its last one ended cleanly. `proven`: it has everything it
  * ever promised (rule 17 b); otherwise it is in sync nowhere any more, and eligible nowhere. */

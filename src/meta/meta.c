@@ -183,6 +183,8 @@ static void take_role(struct meta *meta)
     int32_t before = meta->controller_known;
     meta->role_changed = false;
     meta_controller_role(meta);
+    meta_liveness_role(meta);
+    meta_controller_news(meta);
     if (meta->role.term != meta->term_known || meta_controller(meta) != before) {
         diag_debug(meta->diag, DIAG_RAFT, "controller node=%" PRId32 " term=%" PRIu64,
                    meta_controller(meta), meta->role.term);
@@ -206,6 +208,9 @@ static void work(struct loop_task *task)
     if (meta->role_changed && meta_runs(meta)) {
         take_role(meta);
         meta_requests_work(meta);
+    }
+    if (meta_runs(meta)) {
+        meta_liveness_work(meta);
     }
     if (meta_runs(meta)) {
         meta_controller_work(meta);
@@ -374,6 +379,7 @@ struct meta *meta_open(struct loop *loop, const char *dir, const struct meta_con
     loop_task_init(&meta->work, work);
     meta_requests_init(meta);
     meta_controller_init(meta, config);
+    meta_liveness_init(meta, config->session_ms);
     state_start(STATES, &meta->state, META_OPENING, meta);
     meta->store = raft_store_open(loop, dir, (uint64_t)config->node_id, &STORE_EVENTS, meta);
     return meta;
@@ -392,6 +398,7 @@ void meta_close(struct meta *meta, void (*closed)(void *arg), void *arg)
     meta->closed_arg = arg;
     timer_cancel(&meta->tick);
     loop_task_cancel(&meta->work);
+    meta_liveness_end(meta);
     meta_requests_end(meta);
     raft_store_close(meta->store, store_closed, meta);
 }
@@ -403,6 +410,7 @@ void meta_free(struct meta *meta)
     }
     timer_cancel(&meta->tick);
     loop_task_cancel(&meta->work);
+    meta_liveness_end(meta);
     meta_requests_end(meta);
     meta_controller_release(meta);
     raft_node_close(meta->node);

@@ -2,8 +2,9 @@
  *
  * While this node leads and is ready, requests are decided in the order in which they came, one at
  * a time: a decision with commands is proposed as one Raft entry, and the next one is made when
- * that has been applied. So each is made on exactly the image that it will be applied to. A request
- * that has to wait for something stays in the queue, and is looked at again with every change.
+ * that has been applied. So each is made on exactly the image that it will be applied to. What the
+ * controller has to do by itself comes before all requests. A request that has to wait for
+ * something stays in the queue, and is looked at again with every change ("news").
  *
  * The answer goes out with the proposal; it names the items whose results are to come. When this
  * node stops leading, the queue is dropped: everybody asks the next controller. */
@@ -19,6 +20,12 @@ static void patience_ended(struct timer *timer)
 {
     struct meta *meta = container_of(timer, struct meta, impatience);
     meta->controller.impatient = true;
+    meta_controller_news(meta);
+}
+
+void meta_controller_news(struct meta *meta)
+{
+    meta->news++;
     loop_defer(meta->loop, LOOP_ADVANCE, &meta->work);
 }
 
@@ -31,11 +38,9 @@ void meta_controller_init(struct meta *meta, const struct meta_config *config)
                               .n_voters = meta->n_peers, .file = config->file,
                               .default_partitions = config->default_partitions,
                               .default_replication = config->default_replication };
-    for (unsigned i = 0; i < meta->n_peers; i++) {
-        c->voters[i] = meta->peers[i].id;
-    }
     prng_init(&c->prng, seed);
     list_init(&meta->asked);
+    meta->news = 1;
     timer_init(&meta->impatience, meta->loop, patience_ended);
 }
 
@@ -106,7 +111,7 @@ void meta_controller_ask(struct meta *meta, enum meta_request_kind kind,
         drop(asked);
         return;
     }
-    loop_defer(meta->loop, LOOP_ADVANCE, &meta->work);
+    meta_controller_news(meta);
 }
 
 void meta_controller_forget(struct meta *meta, const struct meta_request *request)
@@ -116,6 +121,16 @@ void meta_controller_forget(struct meta *meta, const struct meta_request *reques
         if (a->local == request) {
             drop(a);
             return;
+        }
+    }
+}
+
+void meta_controller_forget_lives(struct meta *meta, int32_t node, const struct uuid *incarnation)
+{
+    list_each (it, &meta->asked) {
+        struct asked *a = container_of(it, struct asked, link);
+        if (a->id.node == node && !uuid_equal(&a->id.incarnation, incarnation)) {
+            drop(a);
         }
     }
 }
@@ -147,6 +162,7 @@ void meta_controller_applied(struct meta *meta, uint64_t index)
         metric_observe(&meta->commit_time, loop_clock_ns(meta->loop) - meta->proposed_ns);
         meta->in_flight = 0;
     }
+    meta->news++;
 }
 
 /* ---- deciding ---------------------------------------------------------------------------------*/
@@ -204,6 +220,9 @@ static enum decide_result decide(struct meta *meta, struct asked *asked)
     }
     enum decide_result result = controller_decide(&meta->controller, asked->kind, asked->message,
                                                   &d, &response);
+    if (result == DECIDE_LATER) {
+        asked->seen = meta->news;
+    }
     if (result == DECIDE_DONE && d.n > 0 && !propose(meta, &d)) {
         result = DECIDE_LATER;
     }
@@ -214,16 +233,47 @@ static enum decide_result decide(struct meta *meta, struct asked *asked)
     return result;
 }
 
+static bool may_decide(const struct meta *meta)
+{
+    return meta_runs(meta) && meta->role.ready && meta->in_flight == 0;
+}
+
+/* One duty after the other, until there is none left. */
+static void do_duties(struct meta *meta)
+{
+    const struct command_id id = { .node = -1 };
+    bool proposes = true;
+    while (proposes && may_decide(meta) && meta->duties_seen != meta->news) {
+        struct arena arena;
+        struct decision d;
+        arena_init(&arena, 0);
+        decision_init(&d, &arena, &id, 0);
+        controller_decide_duty(&meta->controller, &d);
+        if (d.n == 0) {
+            meta->duties_seen = meta->news;
+        } else {
+            proposes = propose(meta, &d);
+        }
+        decision_release(&d);
+        arena_release(&arena);
+    }
+}
+
+static void look_at(struct meta *meta, struct asked *asked)
+{
+    if (asked->deadline_ns < loop_now_ns(meta->loop) ||
+        (asked->seen != meta->news && decide(meta, asked) == DECIDE_DONE)) {
+        drop(asked);
+    }
+}
+
 void meta_controller_work(struct meta *meta)
 {
-    uint64_t now_ns = loop_now_ns(meta->loop);
+    do_duties(meta);
     list_each (it, &meta->asked) {
-        struct asked *asked = container_of(it, struct asked, link);
-        if (!meta_runs(meta) || !meta->role.ready || meta->in_flight != 0) {
+        if (!may_decide(meta)) {
             return;
         }
-        if (asked->deadline_ns < now_ns || decide(meta, asked) == DECIDE_DONE) {
-            drop(asked);
-        }
+        look_at(meta, container_of(it, struct asked, link));
     }
 }

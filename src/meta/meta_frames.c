@@ -71,29 +71,23 @@ void meta_send_answer(struct meta *meta, const struct asked *asked, const void *
 
 /* ---- in ---------------------------------------------------------------------------------------*/
 
-static bool is_peer(const struct meta *meta, int32_t id)
-{
-    for (unsigned i = 0; i < meta->n_peers; i++) {
-        if (meta->peers[i].id == id && id != meta->node_id) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int receive_request(struct meta *meta, int32_t peer, struct bytes frame)
+static int receive_request(struct meta *meta, struct meta_peer *peer, struct bytes frame)
 {
     if (frame.len < REQUEST_HEAD) {
         return -EBADMSG;
     }
     enum meta_request_kind kind = (enum meta_request_kind)load_be16(frame.data + 1);
-    struct command_id id = { .node = peer, .sequence = (int64_t)load_be64(frame.data + 19),
+    struct command_id id = { .node = peer->id, .sequence = (int64_t)load_be64(frame.data + 19),
                              .open = (int64_t)load_be64(frame.data + 27) };
     memcpy(id.incarnation.bytes, frame.data + 3, 16);
     uint64_t left_ns = load_be32(frame.data + 35) * NS_PER_MS;
     if (meta_request_schema(kind) == NULL || id.sequence <= 0 || id.open > id.sequence) {
         return -EBADMSG;
     }
+    if (!uuid_is_zero(&peer->incarnation) && !uuid_equal(&peer->incarnation, &id.incarnation)) {
+        return 0; /* of an earlier life, which waits for nothing any more */
+    }
+    meta_liveness_heard(meta, peer, RAFT_VOICE_FOLLOWER);
     meta_controller_ask(meta, kind, &id, NULL,
                         bytes_part(frame, REQUEST_HEAD, frame.len - REQUEST_HEAD),
                         loop_now_ns(meta->loop) + left_ns);
@@ -142,34 +136,35 @@ static int receive_answer(struct meta *meta, int32_t peer, struct bytes frame)
                        bytes_part(frame, at, frame.len - at));
 }
 
-int meta_receive(struct meta *meta, int32_t peer, uint64_t connection, struct bytes frame)
+static int receive_raft(struct meta *meta, struct meta_peer *peer, struct bytes frame)
 {
-    if (!is_peer(meta, peer) || frame.len == 0) {
+    int error = raft_node_receive(meta->node, meta_now_ms(meta), (uint64_t)peer->id,
+                                  peer->connection, frame);
+    meta_after_raft(meta, error);
+    if (error == 0) {
+        meta_liveness_heard(meta, peer, raft_frame_voice(frame));
+    }
+    return error == -EBADMSG ? error : 0;
+}
+
+int meta_receive(struct meta *meta, int32_t id, uint64_t connection, struct bytes frame)
+{
+    struct meta_peer *peer = meta_peer(meta, id);
+    if (peer == NULL || id == meta->node_id || frame.len == 0) {
         return -EBADMSG;
     }
-    if (!meta_runs(meta)) {
+    if (!meta_runs(meta) || connection < peer->connection) {
         return 0;
     }
+    peer->connection = connection;
     switch (frame.data[0]) {
-    case FRAME_RAFT: {
-        int error = raft_node_receive(meta->node, meta_now_ms(meta), (uint64_t)peer, connection,
-                                      bytes_part(frame, 1, frame.len - 1));
-        meta_after_raft(meta, error);
-        return error == -EBADMSG ? error : 0;
-    }
+    case FRAME_RAFT:
+        return receive_raft(meta, peer, bytes_part(frame, 1, frame.len - 1));
     case FRAME_REQUEST:
         return receive_request(meta, peer, frame);
     case FRAME_ANSWER:
-        return receive_answer(meta, peer, frame);
+        return receive_answer(meta, id, frame);
     default:
         return -EBADMSG;
-    }
-}
-
-void meta_peer_closed(struct meta *meta, int32_t peer)
-{
-    if (meta_runs(meta)) {
-        meta_after_raft(meta,
-                        raft_node_peer_closed(meta->node, meta_now_ms(meta), (uint64_t)peer));
     }
 }

@@ -4,6 +4,7 @@
  *   meta_requests.c    requests of this node: asked, repeated, answered
  *   meta_controller.c  the controller's queue: decide, propose, answer
  *   meta_frames.c      requests and answers as bytes, to and from other nodes
+ *   meta_liveness.c    who is there: the other nodes for the controller, the controller for each
  *   meta_status.c      where the group stands, metrics
  *
  * Callbacks of the replica and of the disk only change memory; whatever follows is done by one task
@@ -49,11 +50,27 @@ struct asked {
     struct arena arena;          /* of a request of another node */
     void *message;
     uint64_t deadline_ns;
+    uint64_t seen;               /* meta->news when it was decided to wait */
 };
 
 struct meta_peer {
     int32_t id;
     int64_t caught_up_ms; /* when it had everything, as the leader saw it; -1: never */
+    struct uuid incarnation; /* of the process that its connections lead to; zero: not known */
+    uint64_t connection;  /* the newest that a frame came from */
+    uint64_t heard_ns;    /* when it last answered as a follower, or asked; 0: never */
+    bool ended;           /* its connections are gone, and nobody answers there */
+};
+
+/* Who is there (meta_liveness.c). */
+struct meta_liveness {
+    uint64_t session_ns;
+    uint64_t office_ns;       /* when this node began to lead; 0: it does not */
+    uint64_t leader_heard_ns; /* when a leader last spoke, or this node led */
+    bool lost;                /* no leader was heard for a session */
+    bool dirty;               /* something was heard, or has ended, that may change this */
+    struct timer timer;       /* the earliest end of a session */
+    uint64_t timer_ns;
 };
 
 enum meta_state {
@@ -99,8 +116,12 @@ struct meta {
     int64_t next_sequence;
     struct timer again;         /* asks anew what was not answered */
 
+    struct meta_liveness liveness;
+
     struct controller controller;
     struct list asked;
+    uint64_t news;              /* counts what may change a decision */
+    uint64_t duties_seen;       /* `news` when there was no duty left */
     uint64_t in_flight;         /* index of the entry that was proposed; 0: none */
     uint64_t proposed_ns;
     struct timer impatience;
@@ -138,6 +159,9 @@ void meta_requests_end(struct meta *meta);
 /* Asks what was not asked of the controller there is; finishes what is complete. */
 void meta_requests_work(struct meta *meta);
 
+/* Asks anew what this node was asked and has not answered: it may have got lost. */
+void meta_requests_ask_anew(struct meta *meta, int32_t peer);
+
 /* The controller changed: answers of the earlier one count no longer. */
 void meta_requests_renew(struct meta *meta);
 
@@ -172,8 +196,28 @@ void meta_controller_ask(struct meta *meta, enum meta_request_kind kind,
                          const struct command_id *id, struct meta_request *local,
                          struct bytes encoded, uint64_t deadline_ns);
 
-/* Forgets a request of this node. */
+/* Forgets a request of this node; all requests of other lives of a node than this one. */
 void meta_controller_forget(struct meta *meta, const struct meta_request *request);
+void meta_controller_forget_lives(struct meta *meta, int32_t node, const struct uuid *incarnation);
+
+/* Something has changed that a decision may depend on. */
+void meta_controller_news(struct meta *meta);
+
+/* ---- liveness (meta_liveness.c) ---------------------------------------------------------------*/
+
+struct meta_peer *meta_peer(struct meta *meta, int32_t id);
+
+void meta_liveness_init(struct meta *meta, unsigned session_ms);
+void meta_liveness_end(struct meta *meta);
+
+/* A frame has come from a peer: a Raft frame that says so much of it, or a request. */
+void meta_liveness_heard(struct meta *meta, struct meta_peer *peer, enum raft_voice voice);
+
+/* Takes or leaves office. */
+void meta_liveness_role(struct meta *meta);
+
+/* Draws the conclusions. */
+void meta_liveness_work(struct meta *meta);
 
 /* ---- frames (meta_frames.c) -------------------------------------------------------------------*/
 

@@ -174,7 +174,7 @@ static void ask_again(struct timer *timer)
     loop_defer(meta->loop, LOOP_ADVANCE, &meta->work);
 }
 
-void meta_peer_opened(struct meta *meta, int32_t peer)
+void meta_requests_ask_anew(struct meta *meta, int32_t peer)
 {
     list_each (it, &meta->requests) {
         struct meta_request *r = container_of(it, struct meta_request, link);

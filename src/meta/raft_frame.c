@@ -326,3 +326,16 @@ void raft_message_release(struct raft_message *message)
         raft_free(message->install_snapshot.data.base);
     }
 }
+
+enum raft_voice raft_frame_voice(struct bytes frame)
+{
+    switch (frame.len >= FRAME_HEAD ? frame.data[1] : 0) {
+    case RAFT_APPEND_ENTRIES:
+    case RAFT_INSTALL_SNAPSHOT:
+        return RAFT_VOICE_LEADER;
+    case RAFT_APPEND_ENTRIES_RESULT:
+        return RAFT_VOICE_FOLLOWER;
+    default:
+        return RAFT_VOICE_OTHER;
+    }
+}

@@ -36,9 +36,9 @@ struct feed_entry {
     bool verified; /* its log is a prefix of ours, in this epoch */
     int32_t leader_epoch, last_epoch;
     int64_t offset;
-    int64_t durable_end; /* as said before it was verified; -1: nothing */
     uint32_t max_bytes;
     int64_t told_high_watermark;
+    int64_t durable_end; /* said for this epoch before it was verified; -1: nothing */
 
     bool reading, have; /* a read is under way; has come and was not sent */
     int read_error;
@@ -105,7 +105,7 @@ static struct feed_entry *add(struct feed *feed, const struct uuid *topic_id, in
     entry->index = index;
     entry->watch.news = has_news;
     entry->watch.of_follower = true;
-    entry->told_high_watermark = -1;
+    entry->told_high_watermark = entry->durable_end = -1;
     list_init(&entry->dirty);
     list_init(&entry->moved);
     map_insert(&feed->entries, &entry->node, hash_key(&key));
@@ -260,6 +260,7 @@ static bool diverges(struct writer *w, const struct partition *p, struct feed_en
     }
     struct fetch_response_partition *out = put(w, entry, KAFKA_NONE);
     put_state(p, entry, out);
+    entry->durable_end = -1;
     out->diverging_epoch.epoch = epoch;
     out->diverging_epoch.end_offset = end;
     entry->waiting = false;
@@ -300,6 +301,17 @@ static void start_read(struct writer *w, struct partition *p, struct feed_entry 
     }
 }
 
+/* The follower's log is a prefix of ours: what it says of its progress counts from now on. */
+static void verify(struct feed_entry *entry, struct partition *p)
+{
+    const struct feed *feed = entry->feed;
+    entry->verified = true;
+    isr_fetched(p, feed->follower, feed->broker_epoch, entry->offset);
+    if (entry->durable_end >= 0) {
+        isr_became_durable(p, feed->follower, feed->broker_epoch, entry->durable_end);
+    }
+}
+
 /* One dirty entry: sends what there is, or takes it off the list. */
 static void serve(struct writer *w, struct feed_entry *entry)
 {
@@ -330,12 +342,7 @@ static void serve(struct writer *w, struct feed_entry *entry)
         return;
     }
     if (!entry->verified) {
-        entry->verified = true;
-        isr_fetched(p, entry->feed->follower, entry->feed->broker_epoch, entry->offset);
-        if (entry->durable_end >= 0) {
-            isr_became_durable(p, entry->feed->follower, entry->feed->broker_epoch,
-                               entry->durable_end);
-        }
+        verify(entry, p);
     }
     if (entry->offset < log_end(p->log)) {
         start_read(w, p, entry);
@@ -452,7 +459,7 @@ static void take_durable_end(struct feed *feed, const struct uuid *topic_id, int
         broker_epoch != feed->broker_epoch) {
         return;
     }
-    if (!entry->verified) { /* its position came just now, and is looked at in the next step */
+    if (!entry->verified) { /* said right behind the fetch that is to be looked at */
         entry->durable_end = from->durable_end;
         return;
     }

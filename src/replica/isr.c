@@ -339,6 +339,29 @@ static void check_partition(struct partition *p, uint64_t now, uint64_t limit)
     }
 }
 
+void isr_consider(struct partition *p)
+{
+    for (unsigned i = 0; i < p->isr.n_followers && p->role == PARTITION_LEADER; i++) {
+        if (may_join(p, &p->isr.followers[i])) {
+            want_proposal(p);
+            return;
+        }
+    }
+}
+
+void isr_broker_serves(struct replicas *r, int32_t broker)
+{
+    map_each (node, &r->by_id) {
+        struct topic_replicas *topic = container_of(node, struct topic_replicas, by_id);
+        for (int32_t i = 0; i < topic->n_partitions; i++) {
+            struct partition *p = topic->partitions[i];
+            if (p != NULL && p->log != NULL && find(p, broker) != NULL) {
+                isr_consider(p);
+            }
+        }
+    }
+}
+
 void isr_check_lag(struct replicas *r)
 {
     uint64_t now = loop_now_ns(r->loop), limit = lag_limit(r);

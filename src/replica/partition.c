@@ -125,6 +125,7 @@ static void advance(struct loop_task *task)
     if (p->role == PARTITION_BECOMING && log_durable_end(p->log) >= p->epoch_start) {
         state_move(PARTITION_STATES, &p->role, PARTITION_LEADER, p);
         p->replicas->n_leaders++;
+        isr_consider(p);
         tell_watches(p);
     }
     move_high_watermark(p);
@@ -223,6 +224,7 @@ static void lead(struct partition *p, const struct image_partition *state, bool 
         p->epoch_start = log_end(p->log);
     }
     isr_follow(p, state, new_epoch || !leads);
+    isr_consider(p);
 }
 
 static void follow(struct partition *p, const struct image_partition *state, bool new_epoch)
@@ -262,6 +264,11 @@ void partition_follow(struct partition *p, const struct image_partition *state)
         tell_watches(p);
     }
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
+}
+
+void partition_suspend(struct partition *p)
+{
+    fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
 }
 
 void partition_fail(struct partition *p)
@@ -341,6 +348,9 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
     enum kafka_error error = partition_check_leader(p, -1);
     if (error != KAFKA_NONE) {
         return refuse(produce, error, NULL);
+    }
+    if (p->replicas->suspended) {
+        return refuse(produce, KAFKA_NOT_LEADER_OR_FOLLOWER, NULL);
     }
     if (produce->acks < 0 && !isr_is_large_enough(p)) {
         return refuse(produce, KAFKA_NOT_ENOUGH_REPLICAS, NULL);

@@ -224,16 +224,29 @@ void replicas_start(struct replicas *r, struct store *store, struct meta *meta)
     }
 }
 
-void replicas_fail(struct replicas *r)
+static void each_partition(struct replicas *r, void (*visit)(struct partition *p))
 {
     map_each (node, &r->by_id) {
         struct topic_replicas *topic = container_of(node, struct topic_replicas, by_id);
         for (int32_t i = 0; i < topic->n_partitions; i++) {
             if (topic->partitions[i] != NULL) {
-                partition_fail(topic->partitions[i]);
+                visit(topic->partitions[i]);
             }
         }
     }
+}
+
+void replicas_suspend(struct replicas *r, bool on)
+{
+    if (on && !r->suspended) {
+        each_partition(r, partition_suspend);
+    }
+    r->suspended = on;
+}
+
+void replicas_fail(struct replicas *r)
+{
+    each_partition(r, partition_fail);
 }
 
 /* ---- metrics ---------------------------------------------------------------------------------*/

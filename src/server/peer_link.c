@@ -37,6 +37,13 @@ static const char *const REFUSALS[] = {
     [PEER_UNKNOWN_NODE] = "the node is not one of controller.quorum.voters; add it on every node",
     [PEER_WRONG_VERSION] = "it speaks another version; run the same release on every node",
     [PEER_STALE] = "a newer link of that node is open",
+    [PEER_WRONG_VOTERS] = "it was started with other voters; give every node the same "
+                          "controller.quorum.voters (--peers)",
+    [PEER_WIPED] = "its Raft directory is not the one that the cluster knows, so it has lost what "
+                   "it promised and must not vote; give the node its directory back",
+    [PEER_TAKEN] = "another process with the same node id is connected; stop one of the two, or "
+                   "give it an id of its own",
+    [PEER_STARTING] = "it has only begun to start",
 };
 
 static void move(struct peer_link *link, enum link_state state)
@@ -94,7 +101,9 @@ static int refuse(struct peer_link *link, enum peer_refusal why)
     struct peer_proof_response proof = { .error = (int16_t)why, .message = text_of(REFUSALS[why]) };
     struct peer_hello_response hello = { .error = (int16_t)why, .message = text_of(REFUSALS[why]) };
     hello.nonce = hello.proof = bytes_of("", 0);
-    peers_say_refused(link->peers, link, true, REFUSALS[why]);
+    if (why != PEER_STARTING) {
+        peers_say_refused(link->peers, link, true, REFUSALS[why]);
+    }
     if (link->state == LINK_GREETING) {
         send_message(link, server_peer_hello.response, &hello);
     } else {
@@ -118,7 +127,9 @@ static void send_hello(struct peer_link *link)
         .incarnation = peers->config.incarnation,
         .connection = link->connection,
         .channel = (int8_t)link->channel,
-        .cluster_id = text_of(peers->config.cluster_id),
+        .cluster_id = text_of(peers->cluster_id),
+        .raft_directory = peers->raft_directory,
+        .voters = (int64_t)peers->voters,
         .nonce = bytes_of(nonce, sizeof nonce),
     };
     buf_put(&link->hello, "CHRK", 4);
@@ -134,18 +145,48 @@ static void send_hello(struct peer_link *link)
 
 static enum peer_refusal check_hello(struct peer_link *link, const struct peer_hello_request *hello)
 {
-    const struct peers_config *config = &link->peers->config;
-    if (hello->peer_id != config->node_id) {
+    const struct peers *peers = link->peers;
+    if (hello->peer_id != peers->config.node_id) {
         return PEER_WRONG_NODE;
     }
-    if (peers_address(link->peers, hello->node_id) == NULL) {
+    if (peers_address(peers, hello->node_id) == NULL) {
         return PEER_UNKNOWN_NODE;
     }
-    if (hello->cluster_id.len > 0 && config->cluster_id[0] != '\0' &&
-        !text_is(hello->cluster_id, config->cluster_id)) {
+    if (!peers->joined) {
+        return PEER_STARTING;
+    }
+    if (hello->cluster_id.len > 0 && peers->cluster_id[0] != '\0' &&
+        !text_is(hello->cluster_id, peers->cluster_id)) {
         return PEER_WRONG_CLUSTER;
     }
-    return PEER_ACCEPTED;
+    return hello->voters == (int64_t)peers->voters ? PEER_ACCEPTED : PEER_WRONG_VOTERS;
+}
+
+/* Who the acceptor is becomes part of what is proven. */
+static void add_acceptor(struct peer_link *link, const struct uuid *incarnation,
+                         const struct uuid *raft_directory)
+{
+    buf_put(&link->hello, incarnation->bytes, sizeof incarnation->bytes);
+    buf_put(&link->hello, raft_directory->bytes, sizeof raft_directory->bytes);
+}
+
+static int answer_hello(struct peer_link *link)
+{
+    const struct peers *peers = link->peers;
+    uint8_t proof[CRYPTO_SHA256];
+    loop_random(peers->loop, link->nonce, sizeof link->nonce);
+    add_acceptor(link, &peers->config.incarnation, &peers->raft_directory);
+    compute_proof(link, false, proof);
+    const struct peer_hello_response answer = {
+        .message = text_of(""),
+        .incarnation = peers->config.incarnation,
+        .raft_directory = peers->raft_directory,
+        .nonce = bytes_of(link->nonce, sizeof link->nonce),
+        .proof = bytes_of(proof, sizeof proof),
+    };
+    send_message(link, server_peer_hello.response, &answer);
+    move(link, LINK_PROVING);
+    return 0;
 }
 
 /* Acceptor: the first frame. */
@@ -173,23 +214,11 @@ static int take_hello(struct peer_link *link, struct bytes frame)
     link->peer = hello.node_id;
     link->channel = (enum peer_channel)hello.channel;
     link->incarnation = hello.incarnation;
+    link->raft_directory = hello.raft_directory;
     link->connection = hello.connection;
     enum peer_refusal why = check_hello(link, &hello);
     arena_release(&arena);
-    if (why != PEER_ACCEPTED) {
-        return refuse(link, why);
-    }
-    uint8_t proof[CRYPTO_SHA256];
-    loop_random(link->peers->loop, link->nonce, sizeof link->nonce);
-    compute_proof(link, false, proof);
-    const struct peer_hello_response answer = {
-        .message = text_of(""),
-        .nonce = bytes_of(link->nonce, sizeof link->nonce),
-        .proof = bytes_of(proof, sizeof proof),
-    };
-    send_message(link, server_peer_hello.response, &answer);
-    move(link, LINK_PROVING);
-    return 0;
+    return why == PEER_ACCEPTED ? answer_hello(link) : refuse(link, why);
 }
 
 static int refused_by_peer(struct peer_link *link, struct text message)
@@ -198,6 +227,22 @@ static int refused_by_peer(struct peer_link *link, struct text message)
     peers_say_refused(link->peers, link, false, why);
     free(why);
     return -ECONNREFUSED;
+}
+
+/* Dialler: the acceptor has proven who it is: is it the node that it was, too? */
+static int prove(struct peer_link *link)
+{
+    struct peers *peers = link->peers;
+    uint8_t proof[CRYPTO_SHA256];
+    if (!peers->handler->knows(peers->arg, link->peer, &link->raft_directory)) {
+        peers_say_refused(peers, link, true, REFUSALS[PEER_WIPED]);
+        return -ECONNREFUSED;
+    }
+    compute_proof(link, true, proof);
+    const struct peer_proof_request request = { .proof = bytes_of(proof, sizeof proof) };
+    send_message(link, server_peer_proof.request, &request);
+    move(link, LINK_PROVING);
+    return 0;
 }
 
 /* Dialler: the answer to the hello. */
@@ -210,19 +255,21 @@ static int take_hello_answer(struct peer_link *link, struct bytes frame)
     arena_init(&arena, KIB(16));
     struct wire_error error =
         wire_decode(server_peer_hello.response, 0, true, frame, &arena, &answer, NULL);
-    if (error.result == WIRE_OK && answer.error != PEER_ACCEPTED) {
+    if (error.result == WIRE_OK && answer.error == PEER_STARTING) {
+        peers_note_starting(link->peers, link);
+        result = -ECONNREFUSED;
+    } else if (error.result == WIRE_OK && answer.error != PEER_ACCEPTED) {
         result = refused_by_peer(link, answer.message);
     } else if (error.result == WIRE_OK && answer.nonce.len == PEER_NONCE) {
         memcpy(link->nonce, answer.nonce.data, PEER_NONCE);
+        link->incarnation = answer.incarnation;
+        link->raft_directory = answer.raft_directory;
+        add_acceptor(link, &link->incarnation, &link->raft_directory);
         if (proof_fits(link, false, answer.proof)) {
-            uint8_t proof[CRYPTO_SHA256];
-            compute_proof(link, true, proof);
-            const struct peer_proof_request request = { .proof = bytes_of(proof, sizeof proof) };
-            send_message(link, server_peer_proof.request, &request);
-            move(link, LINK_PROVING);
-            result = 0;
+            result = prove(link);
         } else {
             peers_say_refused(link->peers, link, true, REFUSALS[PEER_WRONG_SECRET]);
+            result = -ECONNREFUSED;
         }
     }
     arena_release(&arena);
@@ -273,8 +320,12 @@ static int take_proof(struct peer_link *link, struct bytes frame)
     if (!fits) {
         return refuse(link, PEER_WRONG_SECRET);
     }
-    if (!peers_opened(link->peers, link)) {
-        return refuse(link, PEER_STALE);
+    if (!link->peers->handler->knows(link->peers->arg, link->peer, &link->raft_directory)) {
+        return refuse(link, PEER_WIPED);
+    }
+    enum peer_refusal why = peers_opened(link->peers, link);
+    if (why != PEER_ACCEPTED) {
+        return refuse(link, why);
     }
     const struct peer_proof_response answer = { .message = text_of("") };
     send_message(link, server_peer_proof.response, &answer);
@@ -290,10 +341,14 @@ static int take_proof_answer(struct peer_link *link, struct bytes frame)
     arena_init(&arena, KIB(16));
     struct wire_error error =
         wire_decode(server_peer_proof.response, 0, true, frame, &arena, &answer, NULL);
+    bool disowned = error.result == WIRE_OK && answer.error == PEER_WIPED;
     int result = error.result != WIRE_OK           ? -EBADMSG
                  : answer.error != PEER_ACCEPTED ? refused_by_peer(link, answer.message)
                                                  : 0;
     arena_release(&arena);
+    if (disowned) {
+        link->peers->handler->disowned(link->peers->arg, link->peer);
+    }
     return result == 0 ? open_link(link) : result;
 }
 
@@ -471,6 +526,11 @@ enum peer_channel link_channel(const struct peer_link *link)
 bool link_dialled(const struct peer_link *link)
 {
     return link->dialled;
+}
+
+const struct uuid *link_incarnation(const struct peer_link *link)
+{
+    return &link->incarnation;
 }
 
 uint64_t link_number(const struct peer_link *link)

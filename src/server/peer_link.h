@@ -2,7 +2,7 @@
  *
  *   dialler                              acceptor
  *   hello (who, whom, channel, nonce) ─>
- *                                     <─ hello answer (nonce, proof)
+ *                                     <─ hello answer (who, nonce, proof)
  *   proof                             ─>
  *                                     <─ proof answer: open, or refused and why
  *   frames                           <─> frames
@@ -11,8 +11,8 @@
  * open for as long as the kernel goes on trying, or for ever when this end has nothing to send. So
  * both ends send an empty frame each second, and close a link on which nothing has come for three.
  *
- * A proof is HMAC(secret, side ‖ the hello ‖ the acceptor's nonce): both know the secret, both are
- * the nodes they say, in this exchange. */
+ * A proof is HMAC(secret, side ‖ the hello ‖ who the acceptor is ‖ its nonce): both know the
+ * secret, both are the nodes they say, in this exchange. */
 #ifndef CHRONIK_SERVER_PEER_LINK_H
 #define CHRONIK_SERVER_PEER_LINK_H
 
@@ -35,7 +35,11 @@ enum peer_refusal {
     PEER_WRONG_NODE,    /* of the one dialled */
     PEER_UNKNOWN_NODE,  /* of the dialler */
     PEER_WRONG_VERSION,
-    PEER_STALE,         /* a newer life or link of that node is known */
+    PEER_STALE,         /* a newer link of that node is known */
+    PEER_WRONG_VOTERS,  /* other nodes are to decide together there */
+    PEER_WIPED,         /* of the dialler: its Raft directory is not the one it had */
+    PEER_TAKEN,         /* another process with the dialler's node id is connected */
+    PEER_STARTING,      /* come again: this node has only begun to start */
 };
 
 enum {
@@ -56,8 +60,9 @@ struct peer_link {
     bool dialled, closing;
     int32_t peer; /* -1: not known yet */
     enum peer_channel channel;
-    struct uuid incarnation; /* of the peer; of an accepted link */
+    struct uuid incarnation, raft_directory; /* of the peer */
     int64_t connection;      /* the dialler's count */
+    uint64_t heard_ns;       /* when bytes last came */
     uint64_t number;
     void *owner;
 
@@ -67,8 +72,7 @@ struct peer_link {
     uint8_t prefix_have;
 
     struct timer timer;  /* the handshake's end; then the next sign of life */
-    uint64_t heard_ns;   /* when something came last */
-    struct buf hello;   /* the hello as sent or received, until the link is open */
+    struct buf hello;    /* what both sides have said of themselves, until the link is open */
     uint8_t nonce[PEER_NONCE]; /* the acceptor's */
 };
 
@@ -88,6 +92,10 @@ struct peers {
     struct listener *listener;
     struct list links;
     struct dial *dials;  /* n_peers × PEER_CHANNELS */
+    bool joined;
+    char *cluster_id;    /* "": none yet */
+    struct uuid raft_directory;
+    uint64_t voters;     /* a hash of all ids */
     uint64_t n_links;    /* numbers given out */
     int64_t n_connections;
     struct diag_limit refused_limit;
@@ -101,15 +109,18 @@ struct peers {
 /* The address of a peer, or NULL: not a node of this cluster. */
 const struct peer_address *peers_address(const struct peers *peers, int32_t node_id);
 
-/* The handshake is done; false: a newer link of this peer and channel is there already. An older
- * one is closed. */
-bool peers_opened(struct peers *peers, struct peer_link *link);
+/* The handshake of an accepted link is done. PEER_STALE, PEER_TAKEN: another link of this peer and
+ * channel counts. An older one is closed. */
+enum peer_refusal peers_opened(struct peers *peers, struct peer_link *link);
 
 /* The link is gone, for whatever reason; `error` as of the stream. */
 void peers_closed(struct peers *peers, struct peer_link *link, int error);
 
-/* One clear, rate-limited line about a link that was refused, by us or by the peer. */
+/* One clear line about a link that was refused, by us or by the peer; not again for a minute. */
 void peers_say_refused(struct peers *peers, const struct peer_link *link, bool by_us,
                        const char *why);
+
+/* The peer has told that it has only begun to start. */
+void peers_note_starting(struct peers *peers, const struct peer_link *link);
 
 #endif

@@ -1,23 +1,34 @@
 /* The links to all other nodes: who is dialled, who may dial, which link counts.
  *
- * Every peer's PEER_META link is kept dialled; a lost or refused one is dialled again after 100 ms,
- * one that was refused in the handshake after five seconds. An accepted link replaces an older one
- * of the same peer and channel: the peer has opened a new one because it has given the old one up.
- * */
+ * Every peer's PEER_META link is kept dialled. One that was open and is lost is dialled again at
+ * once: if that is refused, the process there has ended. From then on it is dialled every 100 ms,
+ * after a refusal in the handshake every five seconds, and as soon as the peer dials us.
+ *
+ * An accepted link replaces an older one of the same peer and channel: the peer has opened a new
+ * one because it has given the old one up. Another life of the peer does so, too, unless the one
+ * before is still heard: that would be two processes with one node id. */
 #include "peer_link.h"
 
+#include <chronik/base/map.h>
 #include <errno.h>
 
-enum { RETRY_MS = 100, RETRY_REFUSED_MS = 5000 };
+enum {
+    RETRY_LOST_MS = 2, /* the kernel may still be closing what a killed process had open */
+    RETRY_MS = 100,
+    RETRY_REFUSED_MS = 5000,
+    LIFE_MS = 1000,   /* who was heard so recently lives */
+    SAY_AGAIN_S = 60,
+};
 
 /* One link that we want to keep dialled. */
 struct dial {
     struct peers *peers;
     const struct peer_address *address;
     enum peer_channel channel;
-    bool wanted, refused;
+    bool wanted, refused, starting;
     struct peer_link *link; /* dialling or open; NULL: none */
     struct timer retry;
+    uint64_t said, said_ns; /* a hash of the last refusal that was logged, and when */
 };
 
 const struct peer_address *peers_address(const struct peers *peers, int32_t node_id)
@@ -44,8 +55,8 @@ static struct dial *find_dial(const struct peers *peers, int32_t node_id, enum p
 static void dial_now(struct timer *timer)
 {
     struct dial *dial = container_of(timer, struct dial, retry);
-    if (dial->wanted && dial->link == NULL) {
-        dial->refused = false;
+    if (dial->wanted && dial->link == NULL && dial->peers->joined) {
+        dial->refused = dial->starting = false;
         dial->link = link_dial(dial->peers, dial->address, dial->channel);
     }
 }
@@ -76,7 +87,17 @@ struct peer_link *peers_link(const struct peers *peers, int32_t peer, enum peer_
 
 /* ---- what links report -----------------------------------------------------------------------*/
 
-bool peers_opened(struct peers *peers, struct peer_link *link)
+/* Which of two accepted links of one peer and channel counts? PEER_ACCEPTED: the new one. */
+static enum peer_refusal compare(const struct peer_link *other, const struct peer_link *link,
+                                 uint64_t now)
+{
+    if (uuid_equal(&other->incarnation, &link->incarnation)) {
+        return other->connection > link->connection ? PEER_STALE : PEER_ACCEPTED;
+    }
+    return now < other->heard_ns + LIFE_MS * NS_PER_MS ? PEER_TAKEN : PEER_ACCEPTED;
+}
+
+enum peer_refusal peers_opened(struct peers *peers, struct peer_link *link)
 {
     list_each (it, &peers->links) {
         struct peer_link *other = container_of(it, struct peer_link, link);
@@ -84,27 +105,39 @@ bool peers_opened(struct peers *peers, struct peer_link *link)
             other->channel != link->channel || other->state != LINK_OPEN || other->closing) {
             continue;
         }
-        if (uuid_equal(&other->incarnation, &link->incarnation) &&
-            other->connection > link->connection) {
-            return false;
+        enum peer_refusal why = compare(other, link, loop_now_ns(peers->loop));
+        if (why != PEER_ACCEPTED) {
+            return why;
         }
         link_close(other);
     }
-    return true;
+    for (unsigned channel = 0; channel < PEER_CHANNELS; channel++) {
+        struct dial *dial = find_dial(peers, link->peer, (enum peer_channel)channel);
+        if (dial->wanted && dial->link == NULL) {
+            timer_set_in(&dial->retry, 0);
+        }
+    }
+    return PEER_ACCEPTED;
 }
 
-static void dial_lost(struct dial *dial, int error)
+static void dial_lost(struct dial *dial, int error, bool was_open)
 {
     struct peers *peers = dial->peers;
+    bool ended = dial->starting || (error == -ECONNREFUSED && !dial->refused);
     dial->link = NULL;
     if (!dial->wanted || peers->closing) {
         return;
     }
-    if (error == -ECONNREFUSED && dial->channel == PEER_META && !dial->refused) {
+    if (ended && dial->channel == PEER_META) {
         peers->handler->unreachable(peers->arg, dial->address->node_id);
     }
-    timer_set_in(&dial->retry,
-                 (dial->refused ? RETRY_REFUSED_MS : RETRY_MS) * (uint64_t)NS_PER_MS);
+    unsigned ms = dial->refused ? RETRY_REFUSED_MS : was_open ? RETRY_LOST_MS : RETRY_MS;
+    timer_set_in(&dial->retry, ms * NS_PER_MS);
+}
+
+void peers_note_starting(struct peers *peers, const struct peer_link *link)
+{
+    find_dial(peers, link->peer, link->channel)->starting = true;
 }
 
 static void finish_close(struct loop_task *task)
@@ -117,15 +150,31 @@ void peers_closed(struct peers *peers, struct peer_link *link, int error)
 {
     bool was_open = link->state == LINK_OPEN;
     list_remove(&link->link);
-    if (was_open && !peers->closing) {
+    if (was_open) {
         peers->handler->closed(peers->arg, link);
     }
     if (link->dialled) {
-        dial_lost(find_dial(peers, link->peer, link->channel), error);
+        dial_lost(find_dial(peers, link->peer, link->channel), error, was_open);
     }
     if (peers->closing && list_empty(&peers->links)) {
         loop_defer(peers->loop, LOOP_ADVANCE, &peers->closed_task);
     }
+}
+
+/* The same about the same peer is said once a minute, whichever link it is about. */
+static bool was_said(struct peers *peers, int32_t peer, const char *why)
+{
+    struct dial *dial = find_dial(peers, peer, PEER_META);
+    uint64_t now = loop_now_ns(peers->loop), said = hash_bytes(0, why, strlen(why));
+    if (dial == NULL) {
+        return false; /* of a stranger: the limit for all is enough */
+    }
+    if (dial->said == said && now < dial->said_ns + SAY_AGAIN_S * NS_PER_S) {
+        return true;
+    }
+    dial->said = said;
+    dial->said_ns = now;
+    return false;
 }
 
 void peers_say_refused(struct peers *peers, const struct peer_link *link, bool by_us,
@@ -137,6 +186,9 @@ void peers_say_refused(struct peers *peers, const struct peer_link *link, bool b
     peers->refused_total++;
     if (link->dialled) {
         find_dial(peers, link->peer, link->channel)->refused = true;
+    }
+    if (was_said(peers, link->peer, why)) {
+        return;
     }
     if (diag_allow(&peers->refused_limit, loop_now_ns(peers->loop), NS_PER_S, &left_out)) {
         diag_warn(peers->diag, DIAG_SERVER,
@@ -172,9 +224,35 @@ static void copy_config(struct peers *peers, const struct peers_config *config)
     }
     peers->config = *config;
     peers->config.peers = addresses;
-    peers->config.cluster_id = mem_strdup(config->cluster_id);
+    peers->cluster_id = mem_strdup("");
     peers->config.secret = config->secret ? mem_strdup(config->secret) : NULL;
     peers->config.host = mem_strdup(config->host);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of the ids only: nodes may know each other under different addresses. */
+static uint64_t hash_voters(const struct peers_config *config)
+{
+    size_t n = (size_t)config->n_peers + 1;
+    int32_t *ids = mem_zalloc_array(n, sizeof *ids);
+    ids[0] = config->node_id;
+    for (unsigned i = 0; i < config->n_peers; i++) {
+        ids[i + 1] = config->peers[i].node_id;
+    }
+    qsort(ids, n, sizeof *ids, by_id);
+    uint64_t hash = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t id[4];
+        store_be32(id, (uint32_t)ids[i]);
+        hash = hash_bytes(hash, id, sizeof id);
+    }
+    free(ids);
+    return hash;
 }
 
 static void make_dials(struct peers *peers)
@@ -202,6 +280,7 @@ int peers_open(struct loop *loop, struct diag *diag, const struct peers_config *
     list_init(&peers->links);
     loop_task_init(&peers->closed_task, finish_close);
     copy_config(peers, config);
+    peers->voters = hash_voters(config);
     make_dials(peers);
     if (config->secret == NULL) {
         diag_warn(diag, DIAG_SERVER,
@@ -215,10 +294,17 @@ int peers_open(struct loop *loop, struct diag *diag, const struct peers_config *
         return error;
     }
     *ret_peers = peers;
-    for (unsigned i = 0; i < config->n_peers; i++) {
-        peers_want(peers, config->peers[i].node_id, PEER_META, true);
-    }
     return 0;
+}
+
+void peers_join(struct peers *peers, const char *cluster_id, const struct uuid *raft_directory)
+{
+    peers_set_cluster(peers, cluster_id);
+    peers->raft_directory = *raft_directory;
+    peers->joined = true;
+    for (unsigned i = 0; i < peers->config.n_peers; i++) {
+        peers_want(peers, peers->config.peers[i].node_id, PEER_META, true);
+    }
 }
 
 void peers_close(struct peers *peers, void (*closed)(void *arg), void *arg)
@@ -249,7 +335,7 @@ void peers_free(struct peers *peers)
         free((char *)peers->config.peers[i].host);
     }
     free((struct peer_address *)peers->config.peers);
-    free((char *)peers->config.cluster_id);
+    free(peers->cluster_id);
     free((char *)peers->config.secret);
     free((char *)peers->config.host);
     free(peers->dials);
@@ -263,8 +349,8 @@ uint16_t peers_port(const struct peers *peers)
 
 void peers_set_cluster(struct peers *peers, const char *cluster_id)
 {
-    free((char *)peers->config.cluster_id);
-    peers->config.cluster_id = mem_strdup(cluster_id);
+    free(peers->cluster_id);
+    peers->cluster_id = mem_strdup(cluster_id);
 }
 
 static double count_open(const void *arg)

@@ -134,6 +134,9 @@ struct journal_stats {
 
 const struct journal_stats *journal_stats(const struct journal *journal);
 
+/* How long the write that is under way has taken so far; 0: none is. */
+uint64_t journal_write_pending_ns(const struct journal *journal);
+
 /* ---- chunk files, blocking: for jobs ----------------------------------------------------------*/
 
 /* "<dir>/NNNN"; the caller frees it. */

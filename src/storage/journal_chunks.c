@@ -246,6 +246,7 @@ void journal_next_chunk(struct journal *j)
     j->iov[0] = (struct iovec){ j->block, JOURNAL_BLOCK };
     j->beginning = chunk;
     j->writing = true;
+    j->write_began_ns = loop_clock_ns(j->loop);
     disk_write(j->loop, &j->write, chunk->file, j->iov, 1, 0, began);
 }
 

@@ -215,3 +215,8 @@ const struct journal_stats *journal_stats(const struct journal *j)
 {
     return &j->stats;
 }
+
+uint64_t journal_write_pending_ns(const struct journal *j)
+{
+    return j->writing ? max_u64(loop_clock_ns(j->loop) - j->write_began_ns, 1) : 0;
+}

@@ -338,6 +338,11 @@ const struct store_identity *store_identity(const struct store *store)
     return &store->identity;
 }
 
+uint64_t store_write_pending_ns(const struct store *store)
+{
+    return store->journal != NULL ? journal_write_pending_ns(store->journal) : 0;
+}
+
 struct identity_job {
     struct job job;
     struct store *store;

@@ -17,7 +17,7 @@ static void begin(struct decide_case *t, unsigned brokers, const char *racks)
     t->c = (struct controller){ .image = t->image, .node_id = 1, .n_voters = brokers,
                                 .default_partitions = 4, .default_replication = 3 };
     for (unsigned i = 0; i < brokers; i++) {
-        t->c.voters[i] = (int32_t)i + 1;
+        t->c.voters[i].id = (int32_t)i + 1;
     }
     prng_init(&t->c.prng, 1);
 }
@@ -531,14 +531,64 @@ static void a_second_life_waits_until_the_first_is_fenced(void **state)
     apply_state(t.image, 2, true);
     assert_int_equal(register_node(&t, 2, 2, "", -1), DECIDE_DONE);
     assert_true(t.d.n > 0);
-    /* That of the controller's own node need not wait. */
-    assert_int_equal(register_node(&t, 1, 2, "", -1), DECIDE_DONE);
-    assert_true(t.d.n > 0);
     /* A second copy of a registration is answered with its epoch. */
     assert_int_equal(register_node(&t, 3, 1, "", -1), DECIDE_DONE);
     assert_int_equal(t.d.n, 0);
     assert_int_equal(((struct meta_register_broker_response *)t.response)->epoch,
                      image_broker(t.image, 3)->epoch);
+    end(&t);
+}
+
+/* What the controller does by itself, applied. */
+static bool does_duty(struct decide_case *t)
+{
+    const struct command_id id = { .node = -1 };
+    decision_release(&t->d);
+    decision_init(&t->d, &t->arena, &id, 0);
+    controller_decide_duty(&t->c, &t->d);
+    if (t->d.n > 0) {
+        assert_int_equal(apply_decision(t->image, &t->d).n_refused, 0);
+    }
+    return t->d.n > 0;
+}
+
+static void all_that_are_gone_are_fenced_in_one_entry(void **state)
+{
+    (void)state;
+    struct decide_case t;
+    begin(&t, 5, NULL);
+    apply_topic(t.image, "t", 1, 8, (int32_t[]){ 1, 2, 3 }, 3);
+    apply_topic(t.image, "u", 2, 8, (int32_t[]){ 2, 4, 5 }, 3);
+    assert_false(does_duty(&t));
+    t.c.voters[0].silent = true; /* is not known to live, nor to be gone */
+    assert_false(does_duty(&t));
+    t.c.voters[1].gone = t.c.voters[2].gone = true;
+    uint64_t index = image_index(t.image);
+    assert_true(does_duty(&t));
+    assert_int_equal(image_index(t.image), index + 1);
+    assert_true(image_broker(t.image, 2)->fenced && image_broker(t.image, 3)->fenced);
+    for (int32_t i = 0; i < 8; i++) {
+        assert_isr(partition_of(t.image, "t", i), "1");
+        assert_elr(partition_of(t.image, "t", i), "2 3"); /* both: they went together */
+        assert_int_equal(partition_of(t.image, "u", i)->leader, 4);
+        assert_isr(partition_of(t.image, "u", i), "4 5");
+    }
+    assert_false(does_duty(&t)); /* once */
+    end(&t);
+}
+
+static void a_life_is_over_when_another_one_is_there(void **state)
+{
+    (void)state;
+    struct decide_case t;
+    begin(&t, 3, NULL);
+    t.c.voters[1].incarnation = image_broker(t.image, 2)->incarnation;
+    assert_false(does_duty(&t));
+    t.c.voters[1].incarnation = (struct uuid){ { 2, 2 } };
+    assert_int_equal(register_node(&t, 2, 2, "", -1), DECIDE_LATER);
+    assert_true(does_duty(&t));
+    assert_true(image_broker(t.image, 2)->fenced);
+    assert_int_equal(register_node(&t, 2, 2, "", -1), DECIDE_DONE);
     end(&t);
 }
 
@@ -771,6 +821,8 @@ int main(void)
         cmocka_unit_test(a_majority_is_enough_after_some_patience),
         cmocka_unit_test(two_cluster_ids_are_refused),
         cmocka_unit_test(a_second_life_waits_until_the_first_is_fenced),
+        cmocka_unit_test(all_that_are_gone_are_fenced_in_one_entry),
+        cmocka_unit_test(a_life_is_over_when_another_one_is_there),
         cmocka_unit_test(a_wiped_voter_is_refused),
         cmocka_unit_test(requests_of_an_earlier_life_are_refused),
         cmocka_unit_test(topics_are_taken_over_from_the_best_replica_when_all_have_told),

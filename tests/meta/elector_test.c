@@ -44,7 +44,8 @@ static void apply_changes(struct elector_case *t)
 
 static void fence(struct elector_case *t, int32_t broker)
 {
-    elector_fence(elect_on(t), broker);
+    elector_take_down(elect_on(t), broker);
+    elector_fence(&t->e);
     apply_changes(t);
     apply_state(t->image, broker, true);
 }

@@ -16,7 +16,8 @@ struct meta_case {
     struct diag diag;
     int error;         /* of opening, or of failing */
     char message[512];
-    bool opened, failed, closed;
+    bool opened, failed, closed, lost;
+    unsigned contacts_changed;
     unsigned topics_created, topics_deleted, partitions_changed, configs_changed, brokers_changed;
 };
 
@@ -47,6 +48,13 @@ static inline void meta_case_failed(void *arg, int error, const char *message)
 static inline void meta_case_controller(void *arg, int32_t controller)
 {
     (void)arg, (void)controller;
+}
+
+static inline void meta_case_contact(void *arg, bool lost)
+{
+    struct meta_case *c = arg;
+    c->lost = lost;
+    c->contacts_changed++;
 }
 
 static inline void meta_case_created(void *arg, const struct image_topic *topic)
@@ -84,6 +92,7 @@ static const struct meta_events META_CASE_EVENTS = {
     .opened = meta_case_opened,
     .failed = meta_case_failed,
     .controller_changed = meta_case_controller,
+    .contact_changed = meta_case_contact,
     .changes = { .topic_created = meta_case_created, .topic_deleted = meta_case_deleted,
                  .partition_changed = meta_case_partition, .configs_changed = meta_case_configs,
                  .broker_changed = meta_case_broker },

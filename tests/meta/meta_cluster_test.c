@@ -32,7 +32,7 @@ struct cluster {
     bool cut[NODES];          /* nodes whose links are broken */
     uint64_t connection[NODES];
     uint64_t sent, lost;
-    unsigned drop_percent;
+    unsigned drop_percent, session_ms;
     struct prng prng;
 };
 
@@ -89,6 +89,24 @@ static void deliver_frames(struct timer *timer)
 
 /* ---- nodes ------------------------------------------------------------------------------------*/
 
+static struct uuid life_of(const struct node *n)
+{
+    return (struct uuid){ { (uint8_t)(n->index + 1), n->life } };
+}
+
+/* Links between a node and all others open. */
+static void link_node(struct cluster *k, unsigned i)
+{
+    struct uuid life = life_of(&k->nodes[i]);
+    for (unsigned other = 0; other < NODES; other++) {
+        if (other != i && k->nodes[other].up) {
+            struct uuid other_life = life_of(&k->nodes[other]);
+            meta_peer_opened(k->nodes[other].c.meta, IDS[i], &life);
+            meta_peer_opened(k->nodes[i].c.meta, IDS[other], &other_life);
+        }
+    }
+}
+
 static void open_node(struct cluster *k, unsigned i)
 {
     static const struct meta_voter voters[NODES] = { { 7, "a:1" }, { 42, "b:1" }, { 1001, "c:1" } };
@@ -96,8 +114,9 @@ static void open_node(struct cluster *k, unsigned i)
     meta_case_begin(&n->c, k->loop);
     n->life++;
     const struct meta_config config = {
-        .node_id = IDS[i], .incarnation = { { (uint8_t)(i + 1), n->life } }, .voters = voters,
+        .node_id = IDS[i], .incarnation = life_of(n), .voters = voters,
         .n_voters = NODES, .default_partitions = 1, .default_replication = 3,
+        .session_ms = k->session_ms,
         .snapshot_entries = 64, .diag = &n->c.diag, .transport = &TRANSPORT,
         .transport_arg = n };
     k->connection[i]++;
@@ -108,6 +127,17 @@ static void open_node(struct cluster *k, unsigned i)
     assert_int_equal(n->c.error, 0);
     n->up = true;
     k->cut[i] = false;
+    link_node(k, i);
+}
+
+/* Its process has ended: nobody answers where it listened. */
+static void say_ended(struct cluster *k, unsigned i)
+{
+    for (unsigned other = 0; other < NODES; other++) {
+        if (k->nodes[other].up) {
+            meta_peer_unreachable(k->nodes[other].c.meta, IDS[i]);
+        }
+    }
 }
 
 static void close_node(struct cluster *k, unsigned i)
@@ -286,11 +316,19 @@ static void ask_to_register(struct cluster *k, unsigned i)
     struct node *n = &k->nodes[i];
     struct uuid directory = { { 9, (uint8_t)i } };
     const struct meta_register_broker_request request = {
-        .incarnation = { { (uint8_t)(i + 1), n->life } },
+        .incarnation = life_of(n),
         .raft_directory = meta_directory_id(n->c.meta), .cluster_id = text_of(""),
         .previous_epoch = -1, .directories = &directory, .n_directories = 1 };
     meta_register_broker(n->c.meta, &request, deadline(k), answered,
                          new_answer(k, META_REGISTER_BROKER));
+}
+
+static void ask_to_serve(struct cluster *k, unsigned i)
+{
+    const struct meta_broker_state_request request = {
+        .epoch = meta_broker_epoch(k->nodes[i].c.meta) };
+    meta_broker_state(k->nodes[i].c.meta, &request, deadline(k), answered,
+                      new_answer(k, META_BROKER_STATE));
 }
 
 static void ask_to_create(struct cluster *k, unsigned i, const char *name)
@@ -319,13 +357,26 @@ static void form(struct cluster *k)
     }
     forget_answers();
     for (unsigned i = 0; i < NODES; i++) {
-        const struct meta_broker_state_request request = {
-            .epoch = meta_broker_epoch(k->nodes[i].c.meta) };
-        meta_broker_state(k->nodes[i].c.meta, &request, deadline(k), answered,
-                          new_answer(k, META_BROKER_STATE));
+        ask_to_serve(k, i);
     }
     assert_true(run_until(k, all_answered));
     forget_answers();
+}
+
+static bool is_fenced(struct cluster *k, unsigned by, unsigned i)
+{
+    const struct image_broker *b = image_broker(meta_image(k->nodes[by].c.meta), IDS[i]);
+    return b != NULL && b->fenced;
+}
+
+/* How many brokers serve, as a node sees it. */
+static unsigned serving(struct cluster *k, unsigned by)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < NODES; i++) {
+        n += !is_fenced(k, by, i);
+    }
+    return n;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------*/
@@ -517,6 +568,137 @@ static void frames_that_cannot_be_close_the_connection(void **state)
     forget_answers();
 }
 
+/* ---- who is there -----------------------------------------------------------------------------*/
+
+enum { LONG_MS = 3600000, SHORT_MS = 300 };
+
+/* Who is waited for, and by whom. */
+static unsigned watched, watcher;
+
+static bool it_is_fenced(struct cluster *k)
+{
+    return is_fenced(k, watcher, watched);
+}
+
+static bool it_serves(struct cluster *k)
+{
+    return !is_fenced(k, watcher, watched);
+}
+
+static bool it_is_lost(struct cluster *k)
+{
+    return k->nodes[watched].c.lost;
+}
+
+static bool it_is_not_lost(struct cluster *k)
+{
+    return !k->nodes[watched].c.lost;
+}
+
+static void nobody_is_fenced_while_all_answer(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = 10 * SHORT_MS;
+    form(k);
+    run_for(k, 15 * SHORT_MS);
+    assert_equal_images(k);
+    for (unsigned i = 0; i < NODES; i++) {
+        assert_int_equal(serving(k, i), NODES);
+        assert_int_equal(k->nodes[i].c.contacts_changed, 0);
+    }
+}
+
+static void a_silent_broker_is_fenced_and_comes_back(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = SHORT_MS;
+    form(k);
+    ask_to_create(k, 0, "topic");
+    assert_true(run_until(k, all_answered));
+    forget_answers();
+    watcher = leader_of(k);
+    watched = (watcher + 1) % NODES;
+    k->cut[watched] = true;
+    assert_true(run_until(k, it_is_fenced));
+    assert_true(run_until(k, it_is_lost)); /* it knows that it cannot know */
+    const struct image_topic *topic =
+        image_topic(meta_image(k->nodes[watcher].c.meta), text_of("topic"));
+    for (int32_t i = 0; i < topic->n_partitions; i++) {
+        const struct image_partition *p = &topic->partitions[i];
+        assert_true(p->leader >= 0 && p->leader != IDS[watched]);
+        assert_false(image_has(p->isr, p->n_isr, IDS[watched]));
+    }
+    k->cut[watched] = false;
+    assert_true(run_until(k, it_is_not_lost));
+    ask_to_serve(k, watched);
+    assert_true(run_until(k, all_answered));
+    forget_answers();
+    assert_true(run_until(k, it_serves));
+    assert_equal_images(k);
+}
+
+static void a_broker_whose_process_has_ended_is_fenced_at_once(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = LONG_MS;
+    form(k);
+    watcher = leader_of(k);
+    watched = (watcher + 2) % NODES;
+    close_node(k, watched);
+    say_ended(k, watched);
+    assert_true(run_until(k, it_is_fenced));
+    assert_int_equal(serving(k, watcher), NODES - 1);
+}
+
+static void a_restarted_broker_takes_its_place_over_at_once(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = LONG_MS;
+    form(k);
+    watcher = leader_of(k);
+    watched = (watcher + 1) % NODES;
+    int64_t epoch = image_broker(meta_image(k->nodes[watcher].c.meta), IDS[watched])->epoch;
+    close_node(k, watched);
+    open_node(k, watched); /* so fast that nobody has noticed */
+    ask_to_register(k, watched);
+    assert_true(run_until(k, all_answered));
+    const struct meta_register_broker_response *r = answers[0].response;
+    assert_int_equal(r->error, KAFKA_NONE);
+    assert_true(r->epoch > epoch);
+    forget_answers();
+    assert_true(is_fenced(k, watcher, watched)); /* until it asks to serve */
+    assert_equal_images(k);
+}
+
+static void a_new_controller_fences_the_one_before(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = LONG_MS;
+    form(k);
+    watched = leader_of(k);
+    close_node(k, watched);
+    say_ended(k, watched);
+    watcher = leader_of(k);
+    assert_true(run_until(k, it_is_fenced));
+    assert_int_equal(serving(k, watcher), NODES - 1); /* the third one was not heard yet */
+}
+
+static void a_new_controller_fences_who_stays_silent(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = SHORT_MS;
+    form(k);
+    watched = leader_of(k);
+    k->cut[watched] = true;
+    k->connection[watched]++;
+    watcher = leader_of(k);
+    assert_true(run_until(k, it_is_fenced));
+    k->cut[watched] = false;
+    run_for(k, 2 * SHORT_MS);
+    assert_equal_images(k);
+    assert_int_equal(serving(k, watched), NODES - 1); /* its own word counts no longer */
+}
+
 #define CLUSTER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -529,6 +711,12 @@ int main(void)
         CLUSTER(a_node_that_was_away_catches_up_from_a_snapshot),
         CLUSTER(restarted_nodes_have_what_they_had),
         CLUSTER(frames_that_cannot_be_close_the_connection),
+        CLUSTER(nobody_is_fenced_while_all_answer),
+        CLUSTER(a_silent_broker_is_fenced_and_comes_back),
+        CLUSTER(a_broker_whose_process_has_ended_is_fenced_at_once),
+        CLUSTER(a_restarted_broker_takes_its_place_over_at_once),
+        CLUSTER(a_new_controller_fences_the_one_before),
+        CLUSTER(a_new_controller_fences_who_stays_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

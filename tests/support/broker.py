@@ -152,8 +152,11 @@ class Chronikd(Broker):
     start_seconds = 20
     stop_code = 0
 
-    def __init__(self, directory, work, binary=None, overrides=None, io=None):
+    def __init__(self, directory, work, binary=None, overrides=None, io=None, node_id=1,
+                 peers=None):
         super().__init__(directory, work)
+        self.node_id = node_id
+        self.peers = peers  # as for --peers; None: it is alone
         self.binary = os.path.abspath(binary or os.environ.get("CHRONIKD") or
                                       os.path.join(ROOT, "build/release/src/chronikd/chronikd"))
         if not os.access(self.binary, os.X_OK):
@@ -165,7 +168,9 @@ class Chronikd(Broker):
 
     def command(self):
         command = [self.binary, "--data-dir", self.directory,
-                   "--listen", "127.0.0.1:%d" % self.port, "--node-id", "1"]
+                   "--listen", "127.0.0.1:%d" % self.port, "--node-id", str(self.node_id)]
+        if self.peers:
+            command += ["--peers", self.peers]
         for key, value in self.overrides.items():
             command += ["--override", "%s=%s" % (key, value)]
         if self.io:

@@ -1,7 +1,9 @@
-"""A few requests by hand, for what no client shows: which codec the stored batches have."""
+"""A few requests by hand, for what no client shows: which codec the stored batches have, what each
+node of a cluster says by itself, when exactly the first record is acknowledged again."""
 
 import socket
 import struct
+import time
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -64,3 +66,158 @@ def batches(bootstrap, topic, partition=0):
                 found.append((base, CODECS[attributes & 7], count))
                 offset = base + last + 1
                 data = data[12 + length:]
+
+
+class Reader:
+    """Takes an answer apart."""
+
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    def take(self, form):
+        values = struct.unpack_from(">" + form, self.data, self.at)
+        self.at += struct.calcsize(">" + form)
+        return values[0] if len(values) == 1 else values
+
+    def string(self):
+        length = self.take("h")
+        if length < 0:
+            return None
+        self.at += length
+        return self.data[self.at - length:self.at].decode()
+
+    def array(self, item):
+        return [item() for _ in range(self.take("i"))]
+
+    def ids(self):
+        return self.array(lambda: self.take("i"))
+
+
+def metadata(connection, topics=None):
+    """Metadata v7: {"brokers": {id: port}, "controller": id, "topics": {name: {partition: {...}}}}.
+    `topics` None: all."""
+    names = -1 if topics is None else len(topics)
+    body = struct.pack(">i", names) + b"".join(map(string, topics or [])) + b"\0"
+    answer = Reader(request(connection, 3, 7, body))
+
+    def broker():
+        node, _, port, _ = answer.take("i"), answer.string(), answer.take("i"), answer.string()
+        return node, port
+
+    def partition():
+        error, index, leader, epoch = answer.take("hiii")
+        return index, {"error": error, "leader": leader, "epoch": epoch,
+                       "replicas": answer.ids(), "isr": answer.ids(), "offline": answer.ids()}
+
+    def topic():
+        _, name, _ = answer.take("h"), answer.string(), answer.take("b")
+        return name, dict(answer.array(partition))
+
+    answer.take("i")
+    brokers = dict(answer.array(broker))
+    _, controller = answer.string(), answer.take("i")
+    return {"brokers": brokers, "controller": controller, "topics": dict(answer.array(topic))}
+
+
+def create_topic(connection, name, partitions, replication, configs=None, timeout_ms=10000):
+    """CreateTopics v4: the error code."""
+    body = struct.pack(">i", 1) + string(name) + struct.pack(">ihi", partitions, replication, 0)
+    body += struct.pack(">i", len(configs or {}))
+    for key, value in (configs or {}).items():
+        body += string(key) + string(value)
+    answer = Reader(request(connection, 19, 4, body + struct.pack(">ib", timeout_ms, 0)))
+    answer.take("ii")
+    answer.string()
+    return answer.take("h")
+
+
+def make_crc32c_table():
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+CRC32C = make_crc32c_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ CRC32C[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def varint(value):
+    """A small positive number, zigzag-encoded."""
+    value <<= 1
+    out = b""
+    while value > 0x7F:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def batch(value):
+    """A batch of one record without a producer id."""
+    record = b"\0\0\0\1" + varint(len(value)) + value + b"\0"
+    record = varint(len(record)) + record
+    now_ms = int(time.time() * 1000)
+    rest = struct.pack(">hiqqqhii", 0, 0, now_ms, now_ms, -1, -1, -1, 1) + record
+    return struct.pack(">qiibI", 0, 9 + len(rest), -1, 2, crc32c(rest)) + rest
+
+
+def produce(connection, topic, partition, records, acks=-1, timeout_ms=5000):
+    """Produce v7 of one batch: the error code and the base offset."""
+    body = struct.pack(">hhi", -1, acks, timeout_ms) + struct.pack(">i", 1) + string(topic)
+    body += struct.pack(">iii", 1, partition, len(records)) + records
+    answer = Reader(request(connection, 0, 7, body))
+    answer.take("i")
+    answer.string()
+    _, _, error, offset = answer.take("iihq")
+    return error, offset
+
+
+def values(connection, topic, partition):
+    """The values of all records of a partition whose batches are not compressed."""
+    found, offset = [], 0
+    while True:
+        data = fetch(connection, topic, partition, offset)
+        if not data:
+            return found
+        while len(data) >= 61:
+            base, length = struct.unpack(">qi", data[:12])
+            if len(data) < 12 + length:
+                break
+            offset = base + struct.unpack(">i", data[23:27])[0] + 1
+            found += batch_values(data[61:12 + length])
+            data = data[12 + length:]
+
+
+def batch_values(records):
+    at, found = 0, []
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = records[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+
+    while at < len(records):
+        end = number() + at
+        at += 1  # attributes
+        number(), number()  # deltas of time stamp and offset
+        key = number()
+        at += max(key, 0)
+        length = number()
+        found.append(records[at:at + length] if length >= 0 else None)
+        at = end
+    return found

@@ -38,6 +38,7 @@ struct meta_config {
     const struct meta_voter *voters; /* this node is one of them */
     unsigned n_voters;               /* 1, 3, 5 */
     unsigned election_ms, heartbeat_ms; /* 0: 200, 40 */
+    unsigned session_ms;         /* silence that counts as absence; 0: 1500 */
     uint64_t snapshot_entries; /* 0: 1024 */
     const char *cluster_id;      /* what a new cluster is to be called; NULL or "": made up */
     const struct image_configs *file; /* this broker's properties; by reference; NULL: none */
@@ -58,6 +59,10 @@ struct meta_events {
 
     /* The controller changed: its node, or -1 when none is known. */
     void (*controller_changed)(void *arg, int32_t controller);
+
+    /* No controller was heard for a session (`lost`), or one is heard again: meanwhile others may
+     * have got what this node leads, and it cannot know. */
+    void (*contact_changed)(void *arg, bool lost);
 
     /* Changes of the image, from the moment on at which this broker's registration was applied.
      * They also come, as differences, when a snapshot replaced the image. */
@@ -176,8 +181,14 @@ struct meta_transport {
  * that connection. */
 int meta_receive(struct meta *meta, int32_t peer, uint64_t connection, struct bytes frame);
 
-/* A connection to a peer opened or broke. */
-void meta_peer_opened(struct meta *meta, int32_t peer);
+/* A connection to or from a peer opened; `incarnation` is the life of the process there. */
+void meta_peer_opened(struct meta *meta, int32_t peer, const struct uuid *incarnation);
+
+/* One broke. */
 void meta_peer_closed(struct meta *meta, int32_t peer);
+
+/* The connections to a peer are gone, and nobody answers where it listened: its process has
+ * ended. */
+void meta_peer_unreachable(struct meta *meta, int32_t peer);
 
 #endif

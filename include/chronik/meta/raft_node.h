@@ -134,6 +134,11 @@ void raft_node_close(struct raft_node *node);
 uint64_t raft_node_deadline(const struct raft_node *node);
 int raft_node_tick(struct raft_node *node, uint64_t now_ms);
 
+/* What a frame says about its sender: a leader speaks to its followers, a follower answers its
+ * leader; all else says nothing. */
+enum raft_voice { RAFT_VOICE_OTHER, RAFT_VOICE_LEADER, RAFT_VOICE_FOLLOWER };
+enum raft_voice raft_frame_voice(struct bytes frame);
+
 /* A frame from a peer. `connection` rises with each connection that peer made (or we to it): frames
  * of an older one are dropped. Frames of unknown kinds and versions: -EBADMSG. */
 int raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t peer, uint64_t connection,

@@ -62,6 +62,12 @@ void isr_fetched(struct partition *p, int32_t broker, int64_t broker_epoch, int6
 void isr_became_durable(struct partition *p, int32_t broker, int64_t broker_epoch,
                         int64_t durable_end);
 
+/* Proposes followers that may join: what they have said may count only now. */
+void isr_consider(struct partition *p);
+
+/* A broker serves from now on: what it had said before may count. */
+void isr_broker_serves(struct replicas *replicas, int32_t broker);
+
 /* Looks for followers that lag, in all partitions that this node leads. Called every half of
  * replica.lag.time.max.ms. */
 void isr_check_lag(struct replicas *replicas);

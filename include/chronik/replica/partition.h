@@ -63,6 +63,9 @@ void partition_free(struct partition *p, bool deleted);
 /* Takes over what the metadata says now. */
 void partition_follow(struct partition *p, const struct image_partition *state);
 
+/* Answers every produce that waits with NOT_LEADER_OR_FOLLOWER. */
+void partition_suspend(struct partition *p);
+
 /* The directory failed: nothing is served or acknowledged any more. */
 void partition_fail(struct partition *p);
 

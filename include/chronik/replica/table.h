@@ -33,6 +33,7 @@ struct replicas {
     int32_t node_id;
     struct meta *meta;   /* its image may be replaced: ask for it in each turn */
     bool started;        /* store and metadata are there */
+    bool suspended;      /* see replicas_suspend() */
     const struct image_configs *file; /* settings of file, environment and command line */
     uint64_t seed;
     struct map by_name, by_id;
@@ -63,6 +64,10 @@ void replicas_topic_changed(struct replicas *r, const struct image_topic *topic)
 void replicas_partition_changed(struct replicas *r, const struct image_topic *topic, int32_t index);
 void replicas_topic_deleted(struct replicas *r, const struct uuid *id);
 void replicas_config_changed(struct replicas *r);
+
+/* While on, this node cannot know whether it still leads, or cannot write: producers are sent
+ * elsewhere with NOT_LEADER_OR_FOLLOWER, those that wait, too. Reads go on. */
+void replicas_suspend(struct replicas *r, bool on);
 
 /* The store has gone offline. */
 void replicas_fail(struct replicas *r);

@@ -5,7 +5,8 @@
  * cluster secret. Channels have links of their own, so that a large answer to a follower never
  * delays a heartbeat. Each node dials every other: what it sends on a link that it dialled arrives
  * in order, and a newer link replaces an older one of the same channel (docs/architecture.md). A
- * dead or slow peer delays nobody else: every link has its own queue.
+ * dead or slow peer delays nobody else: every link has its own queue. A node that has lost its Raft
+ * directory, or was started with other voters, gets no link (rule 3 of docs/durability.md).
  *
  * Without a secret the listener is bound to loopback only: whoever can connect could join.
  *
@@ -37,11 +38,10 @@ struct peer_address {
 struct peers_config {
     int32_t node_id;
     struct uuid incarnation;
-    const char *cluster_id; /* "": none yet; see peers_set_cluster() */
     const char *secret;     /* NULL: none */
     const char *host;       /* to listen on; "": every address, with a secret only */
     uint16_t port;          /* 0: a free one */
-    const struct peer_address *peers; /* the others */
+    const struct peer_address *peers; /* the other voters */
     unsigned n_peers;
 };
 
@@ -58,20 +58,33 @@ struct peers_handler {
     /* The link has ended; the last call for it. */
     void (*closed)(void *arg, struct peer_link *link);
 
-    /* A peer that we dial refuses connections: nobody listens there. */
+    /* A peer that we dial refuses connections, or has only begun to start: the process that was
+     * there has ended. */
     void (*unreachable)(void *arg, int32_t peer);
+
+    /* Is that the Raft directory of this peer, as far as is known? */
+    bool (*knows)(void *arg, int32_t peer, const struct uuid *raft_directory);
+
+    /* A peer knows another Raft directory of this node, which must not go on: it has lost what it
+     * promised. */
+    void (*disowned)(void *arg, int32_t peer);
 };
 
-/* Listens and begins to dial every peer on PEER_META; PEER_FETCH is dialled when peers_want() asks.
- * The config is copied, the handler kept by reference. 0 or -errno of the listener. */
+/* Listens; whoever connects before peers_join() is told to come again. The config is copied, the
+ * handler kept by reference. 0 or -errno of the listener. */
 int peers_open(struct loop *loop, struct diag *diag, const struct peers_config *config,
                const struct peers_handler *handler, void *arg, struct peers **ret_peers);
 
-/* Ends all links at once, without calling the handler, then calls `closed`. */
+/* Ends all links at once; of the handler only its `closed` is called for them. Then calls
+ * `closed`. */
 void peers_close(struct peers *peers, void (*closed)(void *arg), void *arg);
 void peers_free(struct peers *peers);
 
 uint16_t peers_port(const struct peers *peers);
+
+/* Begins to dial every peer on PEER_META, and lets peers in; PEER_FETCH is dialled when
+ * peers_want() asks. `cluster_id` "": none yet. */
+void peers_join(struct peers *peers, const char *cluster_id, const struct uuid *raft_directory);
 
 /* The cluster is known now: peers of another one are refused. */
 void peers_set_cluster(struct peers *peers, const char *cluster_id);
@@ -85,6 +98,9 @@ struct peer_link *peers_link(const struct peers *peers, int32_t peer, enum peer_
 int32_t link_peer(const struct peer_link *link);
 enum peer_channel link_channel(const struct peer_link *link);
 bool link_dialled(const struct peer_link *link);
+
+/* Which life of the peer's process is at the other end. */
+const struct uuid *link_incarnation(const struct peer_link *link);
 
 /* Rises with every link: a frame of a lower number than the newest of that peer is stale. */
 uint64_t link_number(const struct peer_link *link);

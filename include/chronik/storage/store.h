@@ -46,8 +46,8 @@ struct store_recovery {
     bool fresh;          /* the directory was empty */
     bool clean;          /* stopped by store_close(); `broker_epoch` is of that life */
     bool adopted;        /* had no journal: an Apache Kafka directory, scanned log by log */
-    bool damaged;        /* the journal or the checkpoint is damaged: every log that was found says
-                            so, and a log that was not found may have been there */
+    bool damaged;        /* the journal or the checkpoint is damaged: every log that was found
+                            says so, and a log that was not found may have been there */
     int64_t broker_epoch; /* -1: none */
     uint64_t logs, damaged_logs;
     uint64_t replayed_bytes; /* of the journal */
@@ -112,6 +112,10 @@ void store_each(struct store *store, void (*visit)(struct log *log, void *arg), 
 /* May appends be made now? -EAGAIN: the tail or the journal is full, `room` follows; -ENOSPC: the
  * disk is, `room` follows when there is space again; -EIO: the directory is offline. */
 int store_writable(const struct store *store);
+
+/* How long the journal's write that is under way has taken so far, in ns; 0: none is. A disk that
+ * hangs shows here. */
+uint64_t store_write_pending_ns(const struct store *store);
 
 /* Removes old segments by the logs' retention settings, below their high watermarks. `now_ms` is
  * wall-clock time. Spread over turns; called every log.retention.check.interval.ms. */
