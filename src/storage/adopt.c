@@ -199,25 +199,6 @@ static int drop_empty(struct log *log)
     return error;
 }
 
-static void rebuild_producers(struct adoption *a, struct log *log)
-{
-    char *dir = log_dir_path(log);
-    struct segment_file *files = mem_zalloc_array(log->n_segments, sizeof *files);
-    struct producers *producers = NULL;
-    int64_t snapshot;
-    for (uint32_t i = 0; i < log->n_segments; i++) {
-        files[i] = (struct segment_file){ log->segments[i]->base, log->segments[i]->bytes };
-    }
-    if (producers_rebuild(dir, files, log->n_segments, log->end, a->r->store->seed, a->r->now_ms,
-                          &producers, &snapshot) == 0) {
-        producers_free(log->producers);
-        log->producers = producers;
-    }
-    log->producers_new = true;
-    free(files);
-    free(dir);
-}
-
 static void set_offsets(struct adoption *a, struct log *log)
 {
     int64_t start = offset_in(&a->starts, log), watermark = offset_in(&a->watermarks, log);
@@ -272,7 +253,7 @@ static int adopt_log(struct adoption *a, const struct log_dir_name *name)
         log->dir_made = true;
         check(recovery_add_log(a->r, log));
         error = adopt_segments(a, log);
-        rebuild_producers(a, log);
+        recovery_rebuild_producers(a->r, log);
         set_offsets(a, log);
     }
     free(topic);

@@ -279,26 +279,34 @@ static void drop_all_logs(struct recovery *r)
     r->n_removals = 0;
 }
 
+void recovery_rebuild_producers(struct recovery *r, struct log *log)
+{
+    char *dir = log_dir_path(log);
+    struct segment_file *files = mem_zalloc_array(log->n_segments, sizeof *files);
+    struct producers *producers = NULL;
+    int64_t snapshot;
+    for (uint32_t i = 0; i < log->n_segments; i++) {
+        files[i] = (struct segment_file){ log->segments[i]->base, log->segments[i]->bytes };
+    }
+    if (producers_rebuild(dir, files, log->n_segments, log->end, r->store->seed, r->now_ms,
+                          &producers, &snapshot) == 0) {
+        producers_free(log->producers);
+        log->producers = producers;
+    }
+    log->producers_new = true;
+    free(files);
+    free(dir);
+}
+
 /* Producers that were too many for the checkpoint are in a snapshot; else they are worked out. */
 static void load_producers(struct recovery *r, struct log *log)
 {
     char *dir = log_dir_path(log);
-    if (producers_load(log_producers(log), dir, log->snapshot) != 0) {
-        struct segment_file *files = mem_zalloc_array(log->n_segments, sizeof *files);
-        struct producers *producers = NULL;
-        int64_t snapshot;
-        for (uint32_t i = 0; i < log->n_segments; i++) {
-            files[i] = (struct segment_file){ log->segments[i]->base, log->segments[i]->bytes };
-        }
-        if (producers_rebuild(dir, files, log->n_segments, log->end, r->store->seed, r->now_ms,
-                              &producers, &snapshot) == 0) {
-            producers_free(log->producers);
-            log->producers = producers;
-        }
-        log->producers_new = true;
-        free(files);
-    }
+    int error = producers_load(log_producers(log), dir, log->snapshot);
     free(dir);
+    if (error != 0) {
+        recovery_rebuild_producers(r, log);
+    }
 }
 
 /* Loads the checkpoint. One that is damaged is as good as none, but says so. */

@@ -60,6 +60,9 @@ bool recovery_add_log(struct recovery *r, struct log *log);
 struct log *recovery_find(const struct recovery *r, const struct uuid *topic_id,
                           int32_t partition);
 
+/* Works out the producers of a log from its segments, and from the newest snapshot among them. */
+void recovery_rebuild_producers(struct recovery *r, struct log *log);
+
 /* Takes a log out of the store and frees it. */
 void recovery_drop_log(struct recovery *r, struct log *log);
 
