@@ -236,6 +236,7 @@ static void run(struct meta *meta)
         return;
     }
     move(meta, META_RUNNING);
+    diag_info(meta->diag, DIAG_ELECTOR, "active: elects while this node is the controller");
     meta_after_raft(meta, 0);
     meta->events->opened(meta->arg, 0, "");
 }

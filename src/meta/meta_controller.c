@@ -149,7 +149,7 @@ void meta_controller_role(struct meta *meta)
         return;
     }
     if (meta->role.ready && meta->in_flight == 0) {
-        diag_info(meta->diag, DIAG_ELECTOR, "active term=%" PRIu64, meta->role.term);
+        diag_info(meta->diag, DIAG_ELECTOR, "in office term=%" PRIu64, meta->role.term);
     }
     if (meta->n_peers > 1 && image_cluster_id(meta->image)[0] == '\0') {
         timer_set_in(&meta->impatience, PATIENCE_S * NS_PER_S);

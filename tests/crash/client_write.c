@@ -59,14 +59,14 @@ static void count_error(struct load *load, rd_kafka_resp_err_t code)
 static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
     struct load *load = message->_private;
-    char id[LOAD_ID_DIGITS + 1] = { 0 };
+    char id[RECORD_ID_DIGITS + 1] = { 0 };
     (void)rk;
     (void)opaque;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         count_error(load, message->err);
         return;
     }
-    memcpy(id, message->payload, LOAD_ID_DIGITS);
+    memcpy(id, message->payload, RECORD_ID_DIGITS);
     load->n_acked++;
     fprintf(load->acked, "%s %" PRId64 "\n", id, message->offset);
 }
@@ -100,12 +100,12 @@ static bool send_one(struct producer *p, char *value)
 {
     const struct load_options *o = p->load->options;
     unsigned partition = p->turn % (unsigned)o->partitions;
-    uint64_t id = load_id_pack((struct load_id){ .run = (unsigned)o->run,
+    uint64_t id = record_id_pack((struct record_id){ .run = (unsigned)o->run,
                                                  .producer = p->index,
                                                  .partition = partition,
                                                  .n = p->next[partition],
                                                  .idempotent = p->idempotent });
-    size_t len = load_value(id, (size_t)o->record_bytes, value);
+    size_t len = record_value(id, (size_t)o->record_bytes, value);
     if (rd_kafka_produce(p->topic, (int32_t)partition, RD_KAFKA_MSG_F_COPY, value, len, NULL, 0,
                          p->load) != 0) {
         return false;

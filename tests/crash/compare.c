@@ -68,7 +68,7 @@ static struct acked *find_acked(struct comparison *c, uint64_t id)
 static void found(struct comparison *c, enum fault fault, uint64_t id, int64_t offset)
 {
     if (c->faults[fault]++ < EXAMPLES_MAX) {
-        struct load_id parts = load_id_unpack(id);
+        struct record_id parts = record_id_unpack(id);
         printf("%s: record %016" PRIx64 " (partition %u, run %u, producer %u%s, number %" PRIu32
                ") at offset %" PRId64 "\n",
                FAULT_NAME[fault], id, parts.partition, parts.run, parts.producer,
@@ -80,7 +80,7 @@ static void found(struct comparison *c, enum fault fault, uint64_t id, int64_t o
 
 static void add_acked(struct comparison *c, uint64_t id, int64_t offset)
 {
-    struct partition *p = &c->partitions[load_id_unpack(id).partition % LOAD_PARTITIONS_MAX];
+    struct partition *p = &c->partitions[record_id_unpack(id).partition % LOAD_PARTITIONS_MAX];
     struct acked *acked = find_acked(c, id);
     if (acked == NULL) {
         acked = mem_zalloc(sizeof *acked);
@@ -117,9 +117,9 @@ static bool take_line(struct comparison *c, struct text line)
 {
     struct text rest = line, word = text_cut(&rest, ' '), first = text_cut(&rest, ' ');
     int64_t partition, offset = 0;
-    char digits[LOAD_ID_DIGITS + 1] = { 0 }, *end;
-    if (word.len == LOAD_ID_DIGITS) {
-        memcpy(digits, word.data, LOAD_ID_DIGITS);
+    char digits[RECORD_ID_DIGITS + 1] = { 0 }, *end;
+    if (word.len == RECORD_ID_DIGITS) {
+        memcpy(digits, word.data, RECORD_ID_DIGITS);
         uint64_t id = strtoull(digits, &end, 16);
         if (*end != 0 || !text_to_i64(first, &offset)) {
             return false;
@@ -227,7 +227,7 @@ static struct progress *find_progress(struct comparison *c, uint64_t id)
 /* A plain producer may repeat a record, but not bring one for the first time behind a later one. */
 static void check_order(struct comparison *c, uint64_t id, int64_t offset, bool first_time)
 {
-    struct load_id parts = load_id_unpack(id);
+    struct record_id parts = record_id_unpack(id);
     struct progress *progress = find_progress(c, id);
     if ((int64_t)parts.n > progress->last) {
         progress->last = parts.n;
@@ -248,8 +248,8 @@ void comparison_take(struct comparison *c, unsigned partition, int64_t offset, c
         found(c, GAP, (uint64_t)partition << 32, p->next);
     }
     p->next = offset + 1;
-    if (!load_value_check(value, len, (size_t)c->options->record_bytes, &id) ||
-        load_id_unpack(id).partition != partition) {
+    if (!record_value_check(value, len, (size_t)c->options->record_bytes, &id) ||
+        record_id_unpack(id).partition != partition) {
         found(c, DAMAGED, id, offset);
         return;
     }
@@ -269,7 +269,7 @@ bool comparison_close(struct comparison *c)
     bool ok = true;
     map_each (node, &c->acked) {
         struct acked *acked = container_of(node, struct acked, node);
-        struct partition *p = &c->partitions[load_id_unpack(acked->id).partition];
+        struct partition *p = &c->partitions[record_id_unpack(acked->id).partition];
         bool may_go = acked->offset >= 0 && acked->offset < p->trim;
         if (acked->fate == MUST_BE_THERE && !acked->in_place && !may_go) {
             found(c, acked->met ? MISPLACED : LOST, acked->id, acked->offset);

@@ -11,7 +11,7 @@ static char path[] = "/tmp/compare_test.XXXXXX";
 
 static uint64_t id_of(unsigned n, bool idempotent)
 {
-    return load_id_pack((struct load_id){ .run = 1, .n = n, .idempotent = idempotent });
+    return record_id_pack((struct record_id){ .run = 1, .n = n, .idempotent = idempotent });
 }
 
 /* Begins a comparison with an acknowledgement log of these lines. */
@@ -51,7 +51,7 @@ static struct comparison *begin_with_four(const char *more)
 static void take(struct comparison *c, int64_t offset, uint64_t id)
 {
     char value[RECORD_BYTES];
-    comparison_take(c, 0, offset, value, load_value(id, RECORD_BYTES, value));
+    comparison_take(c, 0, offset, value, record_value(id, RECORD_BYTES, value));
 }
 
 /* Gives the comparison these records of the idempotent producer, from `start` on. */
@@ -124,7 +124,7 @@ static void bytes_and_offsets_count(void **state)
     for (unsigned i = 0; i < 4; i++) {
         take(c, i, id_of(i, true));
     }
-    size_t len = load_value(id_of(4, true), RECORD_BYTES, value);
+    size_t len = record_value(id_of(4, true), RECORD_BYTES, value);
     value[len - 1] ^= 1;
     comparison_take(c, 0, 4, value, len);
     assert_false(comparison_close(c));

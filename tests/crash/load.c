@@ -1,64 +1,8 @@
-/* Ids, values and arguments: what the load generators share. */
+/* The arguments that the load generators share. */
 #include "load.h"
 
-#include <chronik/base/random.h>
-
-#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
-
-/* ---- ids --------------------------------------------------------------------------------------*/
-
-uint64_t load_id_pack(struct load_id id)
-{
-    return (uint64_t)id.run << 52 | (uint64_t)id.idempotent << 51 | (uint64_t)id.producer << 44 |
-           (uint64_t)id.partition << 32 | id.n;
-}
-
-struct load_id load_id_unpack(uint64_t id)
-{
-    return (struct load_id){
-        .run = (unsigned)(id >> 52),
-        .idempotent = (id >> 51 & 1) != 0,
-        .producer = (unsigned)(id >> 44 & 0x7f),
-        .partition = (unsigned)(id >> 32 & 0xfff),
-        .n = (uint32_t)id,
-    };
-}
-
-size_t load_value(uint64_t id, size_t max_bytes, char *to)
-{
-    struct prng prng;
-    prng_init(&prng, id);
-    size_t len = LOAD_ID_DIGITS + 1 + prng_below(&prng, max_bytes - LOAD_ID_DIGITS);
-    char digits[LOAD_ID_DIGITS + 2];
-    snprintf(digits, sizeof digits, "%016" PRIx64 ".", id);
-    memcpy(to, digits, LOAD_ID_DIGITS + 1);
-    uint64_t letters = 0;
-    for (size_t i = LOAD_ID_DIGITS + 1; i < len; i++) {
-        letters = letters < 16 ? prng_u64(&prng) : letters >> 4;
-        to[i] = (char)('a' + (letters & 15));
-    }
-    return len;
-}
-
-bool load_value_check(const void *value, size_t len, size_t max_bytes, uint64_t *ret_id)
-{
-    char digits[LOAD_ID_DIGITS + 1] = { 0 }, *end;
-    if (len <= LOAD_ID_DIGITS || len > max_bytes) {
-        return false;
-    }
-    memcpy(digits, value, LOAD_ID_DIGITS);
-    uint64_t id = strtoull(digits, &end, 16);
-    char *expected = mem_alloc(max_bytes);
-    bool ok = *end == 0 && load_value(id, max_bytes, expected) == len &&
-              memcmp(expected, value, len) == 0;
-    free(expected);
-    *ret_id = id;
-    return ok;
-}
-
-/* ---- arguments --------------------------------------------------------------------------------*/
 
 static int number(const char *text)
 {
@@ -119,7 +63,7 @@ int load_main(int argc, char **argv, const struct load_command *commands, size_t
         parse(argc - 1, argv + 1, &o);
     }
     check(o.partitions > 0 && o.partitions <= LOAD_PARTITIONS_MAX);
-    check(o.record_bytes > LOAD_ID_DIGITS);
+    check(o.record_bytes > RECORD_ID_DIGITS);
     for (size_t i = 0; argc > 1 && i < n; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
             return commands[i].run(&o);

@@ -1,11 +1,11 @@
 /* The load generators of the crash tests: records that carry their own ids.
  *
- * A record's value is its id (16 hexadecimal digits) and letters that follow from the id, so that a
- * record in the wrong place or with the wrong bytes is seen. Ids of one producer and partition
- * count upwards. crash_load writes through librdkafka to a broker, crash_store straight to the
+ * crash_load writes through librdkafka to a broker, crash_store straight to the
  * storage layer; both leave an acknowledgement log and compare with it afterwards (compare.h). */
 #ifndef CHRONIK_TESTS_CRASH_LOAD_H
 #define CHRONIK_TESTS_CRASH_LOAD_H
+
+#include "record.h"
 
 #include <chronik/base/text.h>
 
@@ -39,22 +39,5 @@ struct load_command {
 /* Runs the command that the arguments name. Commands return the exit code: 0 as it should be, 1 a
  * promise was broken, 2 it could not be found out. */
 int load_main(int argc, char **argv, const struct load_command *commands, size_t n);
-
-struct load_id {
-    unsigned run, producer, partition;
-    uint32_t n;
-    bool idempotent;
-};
-
-uint64_t load_id_pack(struct load_id id);
-struct load_id load_id_unpack(uint64_t id);
-
-enum { LOAD_ID_DIGITS = 16 };
-
-/* Writes the value of record `id` to `to`, which has room for `max_bytes`; returns its length. */
-size_t load_value(uint64_t id, size_t max_bytes, char *to);
-
-/* Reads an id back; false when the value is not exactly what load_value() wrote. */
-bool load_value_check(const void *value, size_t len, size_t max_bytes, uint64_t *ret_id);
 
 #endif

@@ -67,7 +67,7 @@ static void moved(void *arg)
 
 static uint64_t id_of(const struct written_log *l, uint32_t n)
 {
-    return load_id_pack((struct load_id){ .run = (unsigned)l->writer->session.options->run,
+    return record_id_pack((struct record_id){ .run = (unsigned)l->writer->session.options->run,
                                           .partition = l->index,
                                           .n = n,
                                           .idempotent = true });
@@ -83,7 +83,7 @@ static struct bytes build(struct written_log *l, uint32_t n_records)
     w->builder.base_sequence = (int32_t)(l->n - l->first_n);
     for (uint32_t i = 0; i < n_records; i++) {
         uint64_t id = id_of(l, l->n + i);
-        size_t len = load_value(id, (size_t)w->session.options->record_bytes, w->value);
+        size_t len = record_value(id, (size_t)w->session.options->record_bytes, w->value);
         batch_builder_add(&w->builder, now_ms, bytes_of(NULL, 0), bytes_of(w->value, len),
                           bytes_of(NULL, 0), 0);
     }

@@ -50,6 +50,7 @@ class Broker:
 
     start_seconds = 20
     name = None
+    host = "127.0.0.1"
 
     def __init__(self, directory, work):
         self.directory = directory  # its data; may lie on a file system of its own
@@ -66,7 +67,7 @@ class Broker:
 
     @property
     def bootstrap(self):
-        return "127.0.0.1:%d" % self.port
+        return "%s:%d" % (self.host, self.port)
 
     @property
     def output_path(self):
@@ -96,7 +97,7 @@ class Broker:
 
     def serves(self):
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection((self.host, self.port), 1).close()
             return True
         except OSError:
             return False
@@ -161,14 +162,14 @@ class Chronikd(Broker):
                                       os.path.join(ROOT, "build/release/src/chronikd/chronikd"))
         if not os.access(self.binary, os.X_OK):
             raise Skipped("no daemon at %s" % self.binary)
-        self.port, self.admin_port = free_ports(2)
-        self.overrides = {"chronik.admin.listener": "127.0.0.1:%d" % self.admin_port,
-                          **(overrides or {})}
+        self.overrides = overrides or {}
         self.io = io
+        self.port, self.admin_port = free_ports(2)
 
     def command(self):
         command = [self.binary, "--data-dir", self.directory,
-                   "--listen", "127.0.0.1:%d" % self.port, "--node-id", str(self.node_id)]
+                   "--listen", self.bootstrap, "--node-id", str(self.node_id),
+                   "--override", "chronik.admin.listener=%s:%d" % (self.host, self.admin_port)]
         if self.peers:
             command += ["--peers", self.peers]
         for key, value in self.overrides.items():
@@ -182,7 +183,7 @@ class Chronikd(Broker):
 
     def get(self, path):
         """Status and text of a page of the HTTP listener; status 0: nobody answers."""
-        url = "http://127.0.0.1:%d%s" % (self.admin_port, path)
+        url = "http://%s:%d%s" % (self.host, self.admin_port, path)
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 return answer.status, answer.read().decode()
