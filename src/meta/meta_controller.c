@@ -12,6 +12,7 @@
 
 #include <chronik/wire/codec.h>
 
+#include <errno.h>
 #include <inttypes.h>
 
 enum { PATIENCE_S = 5 };
@@ -182,7 +183,9 @@ static void gather_reports(struct meta *meta)
     }
 }
 
-/* False when this node cannot propose now: it is handing its office over. */
+/* False when this node cannot propose now: it is handing its office over, or writes down that there
+ * is a new term. Nothing has happened then that calls for more work in this turn; what comes of it
+ * does. */
 static bool propose(struct meta *meta, const struct decision *d)
 {
     struct buf entry = { 0 };
@@ -195,7 +198,9 @@ static bool propose(struct meta *meta, const struct decision *d)
         meta->proposed_ns = loop_clock_ns(meta->loop);
         meta->entries_proposed++;
     }
-    meta_after_raft(meta, error);
+    if (error != -EAGAIN) {
+        meta_after_raft(meta, error);
+    }
     return error == 0;
 }
 

@@ -1,6 +1,9 @@
 /* Three nodes in one process, on real files, with a network in memory. */
 #include "meta_case.h"
 
+#include "../../src/meta/meta_private.h"
+#include "../../src/meta/raft_private.h"
+
 #include <chronik/base/random.h>
 
 enum { NODES = 3 };
@@ -493,6 +496,23 @@ static void topics_survive_changes_of_the_controller(void **state)
     assert_true(k->lost > 50);
 }
 
+/* What cannot be proposed now waits, and the loop goes on meanwhile. */
+static void requests_wait_while_a_vote_is_written(void **state)
+{
+    struct cluster *k = *state;
+    form(k);
+    struct meta *meta = k->nodes[leader_of(k)].c.meta;
+    meta->node->vote_ticket = UINT64_MAX; /* a disk that takes its time */
+    ask_to_create(k, leader_of(k), "late");
+    run_for(k, 20);
+    assert_int_equal(answers[0].times, 0);
+    meta->node->vote_ticket = 0;
+    assert_true(run_until(k, all_answered));
+    assert_int_equal(answers[0].error, KAFKA_NONE);
+    forget_answers();
+    assert_equal_images(k);
+}
+
 static void a_node_that_was_away_catches_up_from_a_snapshot(void **state)
 {
     struct cluster *k = *state;
@@ -708,6 +728,7 @@ int main(void)
         CLUSTER(a_lone_node_of_three_forms_nothing),
         CLUSTER(requests_are_answered_on_every_node_when_applied_there),
         CLUSTER(topics_survive_changes_of_the_controller),
+        CLUSTER(requests_wait_while_a_vote_is_written),
         CLUSTER(a_node_that_was_away_catches_up_from_a_snapshot),
         CLUSTER(restarted_nodes_have_what_they_had),
         CLUSTER(frames_that_cannot_be_close_the_connection),

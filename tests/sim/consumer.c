@@ -142,6 +142,7 @@ static void ask(struct timer *timer)
         *p = fetch_request_partition_default;
         p->partition_index = c->history->keys[k].partition;
         p->fetch_offset = c->positions[k].next;
+        p->current_leader_epoch = c->leaders.epochs[k];
         p->last_fetched_epoch = c->positions[k].epoch;
         p->partition_max_bytes = (int32_t)between(1, c->final ? 200000 : 20000);
         topics[request.n_topics++] = (struct fetch_request_topic){

@@ -18,10 +18,10 @@ static void explain_partition(const struct node *node, const struct partition *p
 {
     const struct log *log = p->log;
     note("%s %s-%" PRId32 " %s of epoch %" PRId32 " (leader n%" PRId32 "), start %" PRId64
-         " high watermark %" PRId64 " durable %" PRId64 " end %" PRId64 "%s",
+         " high watermark %" PRId64 " durable %" PRId64 " end %" PRId64 "%s%s",
          node->machine.name, p->topic->name, p->index, ROLES[p->role], p->leader_epoch, p->leader,
          log ? log->start : -1, p->high_watermark, log ? log->durable_end : -1, log ? log->end : -1,
-         log && log->damage ? " damaged" : "");
+         log && log->damage ? ", damaged: " : "", log && log->damage ? log->damage : "");
     for (unsigned i = 0; i < p->isr.n_followers && p->role == PARTITION_LEADER; i++) {
         const struct follower *f = &p->isr.followers[i];
         note("    follower n%" PRId32 "%s%s: broker epoch %" PRId64 " end %" PRId64

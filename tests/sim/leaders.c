@@ -1,4 +1,5 @@
-/* A client's map of leaders, filled by Metadata requests to random nodes. */
+/* A client's map of leaders, filled by Metadata requests to random nodes. A node that is behind may
+ * name an earlier leader: that is no news. */
 #include "workload.h"
 
 enum { METADATA_VERSION = 9 };
@@ -12,8 +13,9 @@ void leaders_init(struct map_of_leaders *leaders, struct client *client,
         .client = client, .history = history, .changed = changed, .arg = arg
     };
     leaders->leaders = mem_alloc(history->n_keys * sizeof *leaders->leaders);
+    leaders->epochs = mem_alloc(history->n_keys * sizeof *leaders->epochs);
     for (unsigned k = 0; k < history->n_keys; k++) {
-        leaders->leaders[k] = -1;
+        leaders->leaders[k] = leaders->epochs[k] = -1;
     }
     timer_init(&leaders->again, client->machine->loop, ask);
 }
@@ -22,6 +24,7 @@ void leaders_release(struct map_of_leaders *leaders)
 {
     timer_cancel(&leaders->again);
     free(leaders->leaders);
+    free(leaders->epochs);
 }
 
 static void take(struct map_of_leaders *leaders, const struct metadata_response *in)
@@ -32,8 +35,10 @@ static void take(struct map_of_leaders *leaders, const struct metadata_response 
             const struct metadata_response_partition *from = &in->topics[t].partitions[p];
             for (unsigned k = 0; k < history->n_keys; k++) {
                 if (text_is(in->topics[t].name, history->keys[k].topic) &&
-                    history->keys[k].partition == from->partition_index) {
+                    history->keys[k].partition == from->partition_index &&
+                    from->leader_epoch >= leaders->epochs[k]) {
                     leaders->leaders[k] = from->leader_id > 0 ? from->leader_id - 1 : -1;
+                    leaders->epochs[k] = from->leader_epoch;
                 }
             }
         }

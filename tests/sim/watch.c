@@ -28,6 +28,9 @@ static struct watched *find_partition(struct watch *watch, const struct partitio
         w->lossy |= strcmp(watch->lossy[i], p->topic->name) == 0;
     }
     map_init(&w->contents);
+    for (unsigned i = 0; i < NODES_MAX; i++) {
+        w->replicas[i].leads_epoch = -1;
+    }
     watch->partitions = mem_grow(watch->partitions, &watch->cap_partitions, watch->n_partitions + 1,
                                  sizeof *watch->partitions);
     watch->partitions[watch->n_partitions++] = w;
@@ -202,10 +205,37 @@ static void follow_log(struct watch *watch, const struct node *node, struct watc
 
 /* ---- what is committed ------------------------------------------------------------------------*/
 
+/* How much is committed by the leaders of earlier epochs. */
+static int64_t committed_before(const struct watched *w, int32_t epoch)
+{
+    int64_t end = 0;
+    for (int32_t i = 0; i < epoch && (size_t)i < w->n_leaders; i++) {
+        end = max_i64(end, w->committed_in[i]);
+    }
+    return end;
+}
+
+/* Who leads a later epoch has what an earlier leader finds committed only now. */
+static void check_later_leaders(const struct watched *w, const struct node *node, int32_t epoch,
+                                int64_t end)
+{
+    for (size_t i = (size_t)epoch + 1; i < w->n_leaders; i++) {
+        int32_t leader = w->leaders[i];
+        if (leader > 0 && w->replicas[leader - 1].end < end && !w->lossy &&
+            !w->replicas[leader - 1].forgiven) {
+            world_fail("high watermark: %s on n%" PRId32 " is %" PRId64 " in epoch %" PRId32
+                       "; n%" PRId32 ", the leader of epoch %zu, ends at %" PRId64,
+                       w->name, node->id, end, epoch, leader, i, w->replicas[leader - 1].end);
+        }
+    }
+}
+
 /* A leader has moved its high watermark: what it has below is committed for ever. */
 static void commit(struct watched *w, const struct node *node, const struct batch_list *mirror,
-                   int64_t end)
+                   int32_t epoch, int64_t end)
 {
+    check_later_leaders(w, node, epoch, end);
+    w->committed_in[epoch] = end;
     for (size_t i = list_find(mirror, w->committed_end);
          i < mirror->n && mirror->items[i].last < end; i++) {
         if (mirror->items[i].base >= list_end(&w->committed)) {
@@ -218,27 +248,29 @@ static void commit(struct watched *w, const struct node *node, const struct batc
     }
 }
 
-/* Everything committed from `from` on must be in a mirror, unchanged. */
+/* Everything committed before its epoch must be in a new leader's log, unchanged. It may come to
+ * know late that it leads, and others may have led since. */
 static void check_has_committed(const struct watched *w, const struct node *node,
-                                const struct replica_seen *r, const struct log *log,
-                                const char *what)
+                                const struct replica_seen *r, const struct log *log, int32_t epoch)
 {
+    int64_t committed = committed_before(w, epoch);
     if (w->lossy || r->forgiven) {
         return;
     }
-    if (log_end(log) < w->committed_end) {
-        world_fail("%s: %s on n%" PRId32 " ends at %" PRId64 ", committed is %" PRId64
-                   " (by n%" PRId32 ")",
-                   what, w->name, node->id, log_end(log), w->committed_end, w->committed_by);
+    if (log_end(log) < committed) {
+        world_fail("election: %s on n%" PRId32 " ends at %" PRId64 ", committed is %" PRId64
+                   " before epoch %" PRId32,
+                   w->name, node->id, log_end(log), committed, epoch);
         return;
     }
-    for (size_t i = list_find(&w->committed, log_start_offset(log)); i < w->committed.n; i++) {
+    for (size_t i = list_find(&w->committed, log_start_offset(log));
+         i < w->committed.n && w->committed.items[i].last < committed; i++) {
         const struct seen_batch *b = &w->committed.items[i];
         size_t j = list_find(&r->mirror, b->base);
         if (j < r->mirror.n && r->mirror.items[j].base <= b->base &&
             (r->mirror.items[j].crc != b->crc || r->mirror.items[j].epoch != b->epoch)) {
-            world_fail("%s: %s on n%" PRId32 " has something else at committed offset %" PRId64,
-                       what, w->name, node->id, b->base);
+            world_fail("election: %s on n%" PRId32 " has something else at committed offset %" PRId64,
+                       w->name, node->id, b->base);
         }
     }
 }
@@ -255,6 +287,9 @@ static void check_only_leader(struct watched *w, const struct node *node, int32_
 {
     while ((size_t)epoch >= w->n_leaders) {
         w->leaders = mem_grow(w->leaders, &w->cap_leaders, w->n_leaders + 1, sizeof *w->leaders);
+        w->committed_in =
+            mem_grow(w->committed_in, &w->cap_ends, w->n_leaders + 1, sizeof *w->committed_in);
+        w->committed_in[w->n_leaders] = 0;
         w->leaders[w->n_leaders++] = -1;
     }
     if (w->leaders[epoch] >= 0 && w->leaders[epoch] != node->id) {
@@ -295,7 +330,7 @@ static void follow_role(struct watch *watch, struct watched *w, const struct nod
         r->leads_epoch = p->leader_epoch;
         r->high_watermark = -1;
         check_only_leader(w, node, p->leader_epoch);
-        check_has_committed(w, node, r, p->log, "election");
+        check_has_committed(w, node, r, p->log, p->leader_epoch);
     }
     if (p->role != PARTITION_LEADER || p->high_watermark == r->high_watermark) {
         return;
@@ -305,7 +340,7 @@ static void follow_role(struct watch *watch, struct watched *w, const struct nod
                    w->name, node->id, r->high_watermark, p->high_watermark);
     }
     r->high_watermark = p->high_watermark;
-    commit(w, node, &r->mirror, p->high_watermark);
+    commit(w, node, &r->mirror, p->leader_epoch, p->high_watermark);
     check_in_sync(watch, w, node, p);
 }
 

@@ -38,11 +38,12 @@ struct watched {
     struct replica_seen replicas[NODES_MAX];
     struct map contents; /* struct known_batch, by offset and epoch */
     struct batch_list committed;
-    int64_t committed_end;
-    int32_t committed_by; /* node */
+    int64_t committed_end; /* of any leader; */
+    int64_t *committed_in; /* as far as the leader of each epoch came */
+    int32_t committed_by;  /* node */
     int32_t image_epoch;  /* partition epoch of the newest image that anybody has */
     int32_t *leaders;     /* node that leads each epoch; -1: nobody was seen */
-    size_t n_leaders, cap_leaders;
+    size_t n_leaders, cap_leaders, cap_ends;
 };
 
 /* One Raft replica in this life of its process. */

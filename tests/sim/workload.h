@@ -14,6 +14,7 @@ struct map_of_leaders {
     struct client *client;
     const struct history *history;
     int32_t *leaders; /* node number (from 0 on) of each key; -1: not known */
+    int32_t *epochs;  /* in which it leads */
     bool asking;
     struct timer again;
     void (*changed)(void *arg);
