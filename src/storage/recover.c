@@ -360,6 +360,15 @@ static bool same_stop(struct recovery *r)
     return same;
 }
 
+/* A clean stop that was cut short has left some of it. */
+static int remove_gone_journal(struct recovery *r)
+{
+    char *gone = store_file_path(r->store, JOURNAL_GONE_DIR);
+    int error = dir_remove_all(gone);
+    free(gone);
+    return error;
+}
+
 static int open_reader(struct recovery *r)
 {
     uint64_t first = r->has_image ? r->head.lsn + 1 : 1;
@@ -648,6 +657,9 @@ void recovery_run(struct job *job)
     }
     if (error == 0 && r->has_image && !known) {
         store->identity.directory_id = r->head.directory_id;
+    }
+    if (error == 0) {
+        error = remove_gone_journal(r);
     }
     if (error == 0) {
         error = open_reader(r);

@@ -6,6 +6,8 @@
  *     everything under way ends -> the last checkpoint, marked clean -> .kafka_cleanshutdown, the
  *     journal is removed -> closed
  *
+ * The journal goes as a whole, by a new name: some of its chunks would be damage to the next start.
+ *
  * If the last checkpoint does not succeed the stop is not a clean one: the journal stays. */
 #include "checkpoint.h"
 
@@ -33,7 +35,7 @@ static void finish(struct store *store, int error)
 struct last_step {
     struct job job;
     struct store *store;
-    char *journal_dir, *mark_path;
+    char *journal_dir, *gone_dir, *mark_path;
     struct uuid stop_id;
     int64_t broker_epoch;
     int error;
@@ -54,12 +56,21 @@ static int write_mark(const struct last_step *step)
     return error;
 }
 
+static int remove_journal(const struct last_step *step)
+{
+    int error = file_rename(step->journal_dir, step->gone_dir);
+    if (error == 0) {
+        error = dir_sync(step->store->path);
+    }
+    return error == 0 ? dir_remove_all(step->gone_dir) : error;
+}
+
 static void run(struct job *job)
 {
     struct last_step *step = container_of(job, struct last_step, job);
     step->error = write_mark(step);
     if (step->error == 0) {
-        step->error = dir_remove_all(step->journal_dir);
+        step->error = remove_journal(step);
     }
 }
 
@@ -69,6 +80,7 @@ static void done(struct job *job)
     struct store *store = step->store;
     int error = step->error;
     free(step->journal_dir);
+    free(step->gone_dir);
     free(step->mark_path);
     free(step);
     store->jobs--;
@@ -80,6 +92,7 @@ static void start_last_step(struct store *store)
     struct last_step *step = mem_zalloc(sizeof *step);
     step->store = store;
     step->journal_dir = store_file_path(store, JOURNAL_DIR);
+    step->gone_dir = store_file_path(store, JOURNAL_GONE_DIR);
     step->mark_path = store_file_path(store, FILE_CLEAN_SHUTDOWN);
     step->stop_id = store->stop_id;
     step->broker_epoch = store->broker_epoch;

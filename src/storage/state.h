@@ -38,6 +38,7 @@
 
 #define CHECKPOINT_FILE "chronik-checkpoint"
 #define JOURNAL_DIR "journal"
+#define JOURNAL_GONE_DIR "journal.gone" /* of a clean stop; the next start removes what is left */
 #define LOCK_FILE ".lock"
 
 /* ---- a log ------------------------------------------------------------------------------------*/

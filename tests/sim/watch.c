@@ -269,7 +269,7 @@ static void check_has_committed(const struct watched *w, const struct node *node
         size_t j = list_find(&r->mirror, b->base);
         if (j < r->mirror.n && r->mirror.items[j].base <= b->base &&
             (r->mirror.items[j].crc != b->crc || r->mirror.items[j].epoch != b->epoch)) {
-            world_fail("election: %s on n%" PRId32 " has something else at committed offset %" PRId64,
+            world_fail("election: %s on n%" PRId32 " has something else at committed %" PRId64,
                        w->name, node->id, b->base);
         }
     }
