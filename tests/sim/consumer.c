@@ -69,7 +69,11 @@ static void take_records(struct consumer *c, unsigned k, struct bytes records)
         while (record_iter_next(&it, &record)) {
             take_record(c, k, &record);
         }
-        c->positions[k].epoch = b.leader_epoch;
+        detail("consumer key %u has read %" PRId64 " to %" PRId64 " of epoch %" PRId32, k,
+               b.base_offset, batch_last_offset(&b), b.leader_epoch);
+        if (batch_last_offset(&b) + 1 == c->positions[k].next) { /* else an answer that is late */
+            c->positions[k].epoch = b.leader_epoch;
+        }
         records = bytes_part(records, b.raw.len, records.len - b.raw.len);
     }
 }
@@ -84,8 +88,10 @@ static void take_partition(struct consumer *c, unsigned k,
         take_records(c, k, in->records.view);
         at->high_watermark = in->high_watermark;
         if (in->diverging_epoch.epoch >= 0) {
-            world_fail("diverging: %s-%" PRId32 " offset %" PRId64 " epoch %" PRId32, key->topic,
-                       key->partition, at->next, at->epoch);
+            world_fail("diverging: %s-%" PRId32 " offset %" PRId64 " epoch %" PRId32
+                       "; the leader's epoch %" PRId32 " ends at %" PRId64,
+                       key->topic, key->partition, at->next, at->epoch, in->diverging_epoch.epoch,
+                       in->diverging_epoch.end_offset);
         }
         break;
     case KAFKA_OFFSET_OUT_OF_RANGE:

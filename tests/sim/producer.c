@@ -28,6 +28,7 @@ struct lane {
     struct list batches;
     unsigned n_batches, n_under_way;
     uint64_t n_begun;
+    bool known;  /* something was acknowledged: every leader knows the producer */
     bool failed; /* one has: nothing more before all are known */
     int32_t next_sequence;
     struct timer retry;
@@ -79,6 +80,7 @@ static void batch_forget(struct batch_sent *b)
 static void acknowledged(struct batch_sent *b, int64_t base_offset)
 {
     struct producer *p = b->lane->producer;
+    b->lane->known = true;
     detail("producer %u key %u sequence %d values %d+%u: at %lld", p->number, b->lane->key,
            b->sequence, b->first_value, b->n, (long long)base_offset);
     for (unsigned i = 0; i < b->n; i++) {
@@ -262,9 +264,13 @@ static void begin_batch(struct producer *p, struct lane *lane)
 }
 
 /* Brokers remember five batches of a producer: no new one begins when the oldest that is not
- * acknowledged would be forgotten. */
+ * acknowledged would be forgotten. A broker takes any first sequence of a producer that it does not
+ * know, as Kafka does: so a first batch goes alone. */
 static bool may_begin(const struct producer *p, const struct lane *lane)
 {
+    if (p->habits.idempotent && !lane->known && lane->n_batches > 0) {
+        return false;
+    }
     const struct list *first = list_first(&lane->batches);
     uint64_t oldest = first ? container_of(first, struct batch_sent, link)->ordinal : lane->n_begun;
     return lane->n_begun - oldest < p->habits.window && p->leaders.leaders[lane->key] >= 0;
