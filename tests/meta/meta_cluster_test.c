@@ -77,7 +77,7 @@ static void deliver_frames(struct timer *timer)
     list_each (it, &ready) {
         struct frame *f = container_of(it, struct frame, link);
         struct node *to = &k->nodes[f->to];
-        bool lost = !to->up || k->cut[f->from] || k->cut[f->to] ||
+        bool lost = !to->up || !k->nodes[f->from].up || k->cut[f->from] || k->cut[f->to] ||
                     prng_percent(&k->prng, k->drop_percent);
         if (lost) {
             k->lost++;
