@@ -693,17 +693,40 @@ static void stop_server(struct broker *broker)
     server_stop(broker->server, limit_ns / 4, server_stopped, broker);
 }
 
-/* Waits until others lead what this node has led, but not for ever: nobody else may be in sync. */
+/* Is there a partition that this node leads and that somebody else may take over, once in sync? */
+static bool others_can_lead(const struct broker *broker)
+{
+    const struct image *image = meta_image(broker->meta);
+    for (size_t t = 0; t < image_topic_count(image); t++) {
+        const struct image_topic *topic = image_topic_at(image, t);
+        for (int32_t i = 0; i < topic->n_partitions; i++) {
+            const struct image_partition *p = &topic->partitions[i];
+            for (unsigned k = 0; p->leader == broker->node_id && k < p->n_replicas; k++) {
+                const struct image_broker *other = image_broker(image, p->replicas[k]);
+                if (other != NULL && !other->fenced && !other->stopping) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+/* Waits until others lead what this node has led, and then, if it is the controller, until another
+ * one is. Not for ever: others may be there and never come in sync. */
 static void look_at_leadership(struct timer *timer)
 {
     enum { LOOK_MS = 2, HAND_OVER_S = 5 };
     struct broker *broker = container_of(timer, struct broker, hand_over);
-    uint64_t now = loop_now_ns(broker->loop);
-    if (broker->replicas.n_leaders == 0 || now > broker->stop_ns + HAND_OVER_S * NS_PER_S) {
-        stop_server(broker);
-    } else {
+    bool in_time = loop_now_ns(broker->loop) < broker->stop_ns + HAND_OVER_S * NS_PER_S;
+    if (in_time && (others_can_lead(broker) || meta_resign(broker->meta))) {
         timer_set_in(timer, LOOK_MS * NS_PER_MS);
+        return;
     }
+    diag_info(broker->diag, DIAG_BROKER, "handed over leaders_left=%" PRIu64 " after_ms=%" PRIu64,
+              broker->replicas.n_leaders,
+              (loop_now_ns(broker->loop) - broker->stop_ns) / NS_PER_MS);
+    stop_server(broker);
 }
 
 static void stopping_known(void *arg, enum kafka_error error, const void *response)
@@ -726,8 +749,10 @@ static void stopping_known(void *arg, enum kafka_error error, const void *respon
 static void hand_over_leadership(struct broker *broker)
 {
     enum { ASK_S = 3 };
+    const struct image_broker *self = image_broker(meta_image(broker->meta), broker->node_id);
     const struct meta_broker_state_request request = {
         .epoch = meta_broker_epoch(broker->meta),
+        .fenced = self != NULL && self->fenced,
         .stopping = true,
     };
     broker->stop_ns = loop_now_ns(broker->loop);

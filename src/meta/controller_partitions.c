@@ -2,7 +2,8 @@
  *
  * The checks of a changed in-sync set, in Kafka's order (KIP-497, KIP-841, KIP-903): epochs that
  * are ahead of ours mean that this is no longer the controller; behind, that the sender no longer
- * leads. Members must be replicas, serving, and still in the life in which they fetched. */
+ * leads. Members must be replicas, serving, and still in the life in which they fetched; a leader
+ * that is about to stop, though, may let in who is to take over. */
 #include "controller.h"
 
 #include "elector.h"
@@ -28,11 +29,12 @@ static enum kafka_error check_epochs(const struct image_partition *p,
 }
 
 static enum kafka_error check_members(const struct image *image,
-                                      const struct meta_change_isr_request_partition *asked)
+                                      const struct meta_change_isr_request_partition *asked,
+                                      int32_t sender)
 {
     for (int32_t i = 0; i < asked->n_isr; i++) {
         const struct image_broker *b = image_broker(image, asked->isr[i].broker);
-        if (b == NULL || b->fenced || b->stopping ||
+        if (b == NULL || b->fenced || (b->stopping && b->id != sender) ||
             (asked->isr[i].epoch != -1 && asked->isr[i].epoch != b->epoch)) {
             return KAFKA_INELIGIBLE_REPLICA;
         }
@@ -77,7 +79,7 @@ static enum kafka_error change_one(struct controller *c, struct decision *d, str
         (recovers && p->recovery == IMAGE_RECOVERED)) {
         return KAFKA_INVALID_REQUEST;
     }
-    error = check_members(c->image, asked);
+    error = check_members(c->image, asked, d->id.node);
     if (error == KAFKA_NONE) {
         elector_set_isr(e, topic, asked->partition, isr, asked->n_isr, asked->recovery);
     }

@@ -321,11 +321,11 @@ void elector_unfence(struct elector *e, int32_t broker)
     each_replica(e, &one, plan_unfence);
 }
 
-/* A leader that stops stays where nobody can take over: until it is fenced, it serves. */
-static void plan_stop(struct elector *e, struct plan *plan, const struct elector_set *brokers)
+/* A broker that stops gives way: others lead, and the in-sync set does without it. Where nobody can
+ * take over it stays: until it is fenced, it serves. */
+static void give_way(const struct elector *e, struct plan *plan, int32_t broker)
 {
-    int32_t broker = brokers->ids[0];
-    if (plan->now->leader == broker) {
+    if (plan->leader == broker) {
         int32_t other = first_serving(e, plan, &plan->isr);
         plan->leader = other == NOBODY ? broker : other;
     }
@@ -333,6 +333,11 @@ static void plan_stop(struct elector *e, struct plan *plan, const struct elector
         drop(&plan->isr, broker);
         settle_eligible(plan);
     }
+}
+
+static void plan_stop(struct elector *e, struct plan *plan, const struct elector_set *brokers)
+{
+    give_way(e, plan, brokers->ids[0]);
 }
 
 void elector_stop(struct elector *e, int32_t broker)
@@ -359,6 +364,9 @@ void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t
     plan.isr = set_of(isr, (unsigned)n_isr);
     plan.recovery = recovery;
     settle_eligible(&plan);
+    if (plan.leader != NOBODY && !serves(e, plan.leader)) {
+        give_way(e, &plan, plan.leader);
+    }
     propose(e, &plan);
 }
 

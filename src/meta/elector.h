@@ -67,7 +67,8 @@ void elector_stop(struct elector *e, int32_t broker);
  * changes. */
 void elector_balance(struct elector *e, size_t max);
 
-/* A leader's new in-sync set, already checked. */
+/* A leader's new in-sync set, already checked. A leader that is about to stop gives way to a
+ * replica that has just come in sync. */
 void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t partition,
                      const int32_t *isr, int32_t n_isr, int8_t recovery);
 

@@ -157,6 +157,32 @@ void meta_controller_role(struct meta *meta)
     }
 }
 
+static bool may_succeed(const struct meta *meta, const struct controller_voter *v)
+{
+    return v->id != meta->node_id && !v->gone && broker_usable(meta->image, v->id);
+}
+
+/* Of those that are there and serve, the one that is furthest in the log is asked. */
+bool meta_resign(struct meta *meta)
+{
+    uint64_t best = 0, best_match = 0;
+    bool somebody = false;
+    for (unsigned i = 0; meta_runs(meta) && meta->role.leads && i < meta->n_peers; i++) {
+        const struct controller_voter *v = &meta->controller.voters[i];
+        uint64_t match = raft_node_match(meta->node, (uint64_t)v->id);
+        bool fits = may_succeed(meta, v);
+        somebody = somebody || fits;
+        if (fits && match > best_match) {
+            best = (uint64_t)v->id;
+            best_match = match;
+        }
+    }
+    if (best != 0) {
+        meta_after_raft(meta, raft_node_transfer(meta->node, meta_now_ms(meta), best));
+    }
+    return somebody;
+}
+
 void meta_controller_applied(struct meta *meta, uint64_t index)
 {
     if (meta->in_flight != 0 && index >= meta->in_flight) {
@@ -225,22 +251,23 @@ static enum decide_result decide(struct meta *meta, struct asked *asked)
     }
     enum decide_result result = controller_decide(&meta->controller, asked->kind, asked->message,
                                                   &d, &response);
-    if (result == DECIDE_LATER) {
-        asked->seen = meta->news;
-    }
     if (result == DECIDE_DONE && d.n > 0 && !propose(meta, &d)) {
         result = DECIDE_LATER;
     }
-    if (result == DECIDE_DONE) {
+    if (result == DECIDE_LATER) {
+        asked->seen = meta->news;
+    } else {
         answer(meta, asked, response, &d);
     }
     decision_release(&d);
     return result;
 }
 
+/* While it hands its office over, a leader names none, and takes no entries. */
 static bool may_decide(const struct meta *meta)
 {
-    return meta_runs(meta) && meta->role.ready && meta->in_flight == 0;
+    return meta_runs(meta) && meta->role.ready && meta->in_flight == 0 &&
+           meta_controller(meta) == meta->node_id;
 }
 
 /* One duty after the other, until there is none left. */

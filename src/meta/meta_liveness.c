@@ -105,7 +105,7 @@ static void judge_office(struct meta *meta, uint64_t now)
         diag_warn(meta->diag, DIAG_ELECTOR,
                   "this node's disk hangs: the metadata gets another leader pending_ms=%" PRIu64,
                   (now - since) / NS_PER_MS);
-        meta_after_raft(meta, raft_node_transfer(meta->node, meta_now_ms(meta), 0));
+        meta_resign(meta);
     }
 }
 

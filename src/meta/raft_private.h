@@ -96,6 +96,7 @@ struct raft_peer {
     uint64_t connection;     /* newest that a frame came from */
     uint64_t snapshot_index; /* sent last on this connection; 0: none */
     uint64_t snapshot_ms;    /* when */
+    uint64_t told_committed; /* it was told that so much is committed */
 };
 
 struct raft_node {

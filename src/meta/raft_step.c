@@ -11,7 +11,9 @@
  *      there;
  *   4. messages leave;
  *   5. once no vote is being written ("settle"): committed entries that are durable *here* are
- *      applied, a snapshot is taken when the log has grown, a change of the role is reported.
+ *      applied, a snapshot is taken when the log has grown, a change of the role is reported. A
+ *      leader tells its followers at once what is committed: the core would let them wait for the
+ *      next heartbeat.
  *
  * The core cannot be told of a failed write. An unexpected result of a step ends the replica. */
 #include "raft_private.h"
@@ -156,6 +158,11 @@ static void send_frame(struct raft_node *node, uint64_t peer, struct buf *frame)
     list_push_back(&node->parcels, &parcel->link);
 }
 
+static void note_told(struct raft_peer *peer, uint64_t committed)
+{
+    peer->told_committed = max_u64(peer->told_committed, committed);
+}
+
 /* An AppendEntries of the core can name more entries than one frame should hold: it goes out as
  * several, each complete by itself. */
 static void send_entries(struct raft_node *node, const struct raft_message *m)
@@ -172,6 +179,8 @@ static void send_entries(struct raft_node *node, const struct raft_message *m)
         }
         raft_frame_put(node, m, first, n, &frame);
         send_frame(node, m->server_id, &frame);
+        note_told(raft_peer(node, m->server_id),
+                  min_u64(m->append_entries.leader_commit, first - 1 + n));
         first += n;
         left -= n;
     } while (left > 0);
@@ -226,6 +235,38 @@ void raft_node_send_parcels(struct raft_node *node)
         chain_release(&parcel->frame);
         free(parcel);
     }
+}
+
+/* An AppendEntries without entries, behind what the follower is known to have. */
+static void tell_committed(struct raft_node *node, uint64_t id)
+{
+    struct raft_peer *peer = raft_peer(node, id);
+    uint64_t match = raft_node_match(node, id);
+    uint64_t committed = min_u64(raft_commit_index(&node->raft), match);
+    uint64_t term = raft_node_term_of(node, match);
+    if (committed <= peer->told_committed || term == 0) {
+        return;
+    }
+    struct raft_message m = { .type = RAFT_APPEND_ENTRIES, .server_id = id };
+    struct buf frame = { 0 };
+    m.append_entries = (struct raft_append_entries){ .term = raft_current_term(&node->raft),
+                                                     .prev_log_index = match,
+                                                     .prev_log_term = term,
+                                                     .leader_commit = committed };
+    raft_frame_put(node, &m, match + 1, 0, &frame);
+    send_frame(node, id, &frame);
+    note_told(peer, committed);
+}
+
+static void tell_all_committed(struct raft_node *node)
+{
+    const struct raft_configuration *set = &node->raft.configuration;
+    for (unsigned i = 0; i < set->n; i++) {
+        if (set->servers[i].id != node->config.id) {
+            tell_committed(node, set->servers[i].id);
+        }
+    }
+    raft_node_send_parcels(node);
 }
 
 /* ---- the step ---------------------------------------------------------------------------------*/
@@ -411,6 +452,9 @@ int raft_node_settle(struct raft_node *node)
     }
     if (error != 0) {
         return error;
+    }
+    if (leads) {
+        tell_all_committed(node);
     }
     if (log_has_grown(node)) {
         take_snapshot(node);

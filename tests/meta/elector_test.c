@@ -274,6 +274,31 @@ static void a_broker_that_stops_hands_over_first(void **state)
     end(&t);
 }
 
+static void a_leader_that_stops_gives_way_to_whoever_comes_in_sync(void **state)
+{
+    (void)state;
+    struct elector_case t;
+    begin(&t, 3);
+    apply_topic(t.image, "t", 1, 1, ABC, 3);
+    fence(&t, 2);
+    fence(&t, 3);
+    elector_stop(elect_on(&t), 1);
+    apply_changes(&t);
+    const struct image_partition *p = partition_of(t.image, "t", 0);
+    assert_int_equal(p->leader, 1); /* nobody else is in sync */
+    assert_int_equal(p->leader_epoch, 0);
+
+    unfence(&t, 3);
+    elector_take_down(elect_on(&t), 1);
+    elector_set_isr(&t.e, image_topic(t.image, text_of("t")), 0, (int32_t[]){ 1, 3 }, 2, -1);
+    apply_changes(&t);
+    p = partition_of(t.image, "t", 0);
+    assert_int_equal(p->leader, 3);
+    assert_isr(p, "3");
+    assert_elr(p, "1"); /* it has everything, and min.insync.replicas is 2 */
+    end(&t);
+}
+
 static void preferred_leaders_get_their_partitions_back(void **state)
 {
     (void)state;
@@ -476,6 +501,7 @@ int main(void)
         cmocka_unit_test(without_proof_nobody_leads),
         cmocka_unit_test(a_clean_restart_stays_eligible),
         cmocka_unit_test(a_broker_that_stops_hands_over_first),
+        cmocka_unit_test(a_leader_that_stops_gives_way_to_whoever_comes_in_sync),
         cmocka_unit_test(preferred_leaders_get_their_partitions_back),
         cmocka_unit_test(elections_keep_their_promises_whatever_happens),
         cmocka_unit_test(leaders_and_replicas_are_spread_evenly),

@@ -719,6 +719,26 @@ static void a_new_controller_fences_who_stays_silent(void **state)
     assert_int_equal(serving(k, watched), NODES - 1); /* its own word counts no longer */
 }
 
+static bool it_has_resigned(struct cluster *k)
+{
+    return !meta_resign(k->nodes[watched].c.meta) && somebody_leads(k);
+}
+
+static void a_controller_that_resigns_is_replaced(void **state)
+{
+    struct cluster *k = *state;
+    k->session_ms = LONG_MS;
+    form(k);
+    watched = leader_of(k);
+    assert_true(run_until(k, it_has_resigned));
+    assert_int_not_equal(leader_of(k), watched);
+    assert_false(meta_resign(k->nodes[watched].c.meta)); /* it has nothing to hand over */
+    ask_to_create(k, watched, "after");
+    assert_true(run_until(k, all_answered));
+    forget_answers();
+    assert_equal_images(k);
+}
+
 #define CLUSTER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -738,6 +758,7 @@ int main(void)
         CLUSTER(a_restarted_broker_takes_its_place_over_at_once),
         CLUSTER(a_new_controller_fences_the_one_before),
         CLUSTER(a_new_controller_fences_who_stays_silent),
+        CLUSTER(a_controller_that_resigns_is_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -641,6 +641,33 @@ static void only_a_leader_takes_entries(void **state)
     close_bench(&b);
 }
 
+static void followers_hear_at_once_what_is_committed(void **state)
+{
+    (void)state;
+    struct bench b;
+    uint64_t index;
+    open_bench(&b, "vvv", 1, 0, 1, 1);
+    become_leader(&b);
+    assert_int_equal(raft_node_submit(b.node, b.now_ms, bytes_of("x", 1), &index), 0);
+    all_written(&b);
+    forget_sent(&b);
+    acknowledge(&b, 1, index); /* that makes a majority */
+    assert_int_equal(raft_node_committed(b.node), index);
+    assert_int_equal(b.n_sent, 1); /* 3 may not have it yet */
+    assert_int_equal(b.sent[0].peer, 1);
+    assert_int_equal(type_of(&b, 0), APPEND);
+    assert_int_equal(number_of(&b, 0, 0), index);
+    assert_int_equal(number_of(&b, 0, 2), index);
+    forget_sent(&b);
+    acknowledge(&b, 1, index); /* nothing new */
+    assert_int_equal(b.n_sent, 0);
+    acknowledge(&b, 3, index);
+    assert_int_equal(b.n_sent, 1);
+    assert_int_equal(b.sent[0].peer, 3);
+    assert_int_equal(number_of(&b, 0, 2), index);
+    close_bench(&b);
+}
+
 static void the_leader_spins_on_no_deadline(void **state)
 {
     (void)state;
@@ -893,6 +920,7 @@ int main(void)
         cmocka_unit_test(a_lone_voter_is_ready_when_its_first_entry_is_durable),
         cmocka_unit_test(a_group_of_one_needs_no_clock),
         cmocka_unit_test(only_a_leader_takes_entries),
+        cmocka_unit_test(followers_hear_at_once_what_is_committed),
         cmocka_unit_test(the_leader_spins_on_no_deadline),
         cmocka_unit_test(a_broken_connection_to_the_leader_shortens_the_wait),
         cmocka_unit_test(many_entries_go_out_in_frames_of_bounded_size),

@@ -88,6 +88,10 @@ int32_t meta_node_id(const struct meta *meta);
 int32_t meta_controller(const struct meta *meta); /* -1: unknown */
 bool meta_is_controller(const struct meta *meta);
 
+/* Hands the controller's office to another node that serves, if this one has it. True while that is
+ * under way: call it again after some milliseconds, until it is done or nobody else is there. */
+bool meta_resign(struct meta *meta);
+
 /* Broker epoch of this node; -1 before it is registered. */
 int64_t meta_broker_epoch(const struct meta *meta);
 
