@@ -199,6 +199,7 @@ static int prepare_log(struct recovery *r, struct log *log)
         /* What lay above the truncation may be gone from the files, or something else; and all of
          * it where the log starts there or further up. */
         trace->skip = max_u64(trace->skip, trace->cut_number);
+        epochs_truncate(&log->epochs, trace->cut); /* one may have begun at the very end */
         if (max_i64(trace->start, log->start) >= trace->cut) {
             log_take_segments(log, 0, log->n_segments);
         }
@@ -495,6 +496,7 @@ static void replay_start(struct recovery *r, struct trace *trace, int64_t offset
 static void replay_truncate(struct recovery *r, struct trace *trace, int64_t offset)
 {
     struct log *log = trace->log;
+    epochs_truncate(&log->epochs, offset); /* also where only an epoch began, at the very end */
     if (offset >= log->end || flush(r, trace) != 0) {
         return;
     }

@@ -86,6 +86,37 @@ static void a_cut_inside_a_batch_takes_the_whole_batch(void **state)
     bed_close(bed);
 }
 
+/* With a checkpoint that knows the epoch, and with the journal alone. */
+static void an_epoch_that_began_where_the_log_is_cut_is_forgotten(void **state)
+{
+    for (int checkpointed = 0; checkpointed < 2; checkpointed++) {
+        struct bed *bed = *state;
+        bed_open(bed);
+        struct log *log = bed_create(bed, "epochs", (uint8_t)(20 + checkpointed), 0, &SMALL);
+        assert_int_equal(bed_append(bed, log, 0, 10, 20), 0);
+        assert_int_equal(log_begin_epoch(log, 2), 0);
+        bed_run_durable(bed, log);
+        struct uuid id = *log_topic_id(log);
+        if (checkpointed) {
+            bed_close(bed);
+            bed_open(bed);
+            log = store_find(bed->store, &id, 0);
+        }
+        assert_int_equal(log_truncate(log, 10, bed_done, bed), 0);
+        bed_run_done(bed);
+        assert_int_equal(bed_append(bed, log, 10, 5, 20), 0);
+        assert_int_equal(log_begin_epoch(log, 2), 0);
+        bed_run_durable(bed, log);
+        bed_crash(bed);
+        bed_open(bed);
+        log = store_find(bed->store, &id, 0);
+        assert_int_equal(log_epoch_at(log, 14), 1);
+        assert_int_equal(log_last_epoch(log), 2);
+        bed_expect(bed, log, 0, 0, 15);
+        bed_close(bed);
+    }
+}
+
 static void epochs_and_producers_are_cut_as_well(void **state)
 {
     struct bed *bed = *state;
@@ -272,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH_BACKENDS(a_truncated_log_goes_on_from_the_cut),
         BOTH_BACKENDS(a_cut_inside_a_batch_takes_the_whole_batch),
+        BOTH_BACKENDS(an_epoch_that_began_where_the_log_is_cut_is_forgotten),
         BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
         BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
         BOTH_BACKENDS(a_start_behind_the_end_empties_the_log),
