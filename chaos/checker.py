@@ -7,7 +7,7 @@ A key is one partition; every value is sent once to one key. What cannot be:
     inconsistent   two values at one offset: acknowledged, read, or there in the end
     repeated       a value of an idempotent producer at two offsets
     reordered      a value in front of one that was acknowledged or read before it was sent, or of
-                   one that the same producer sent earlier
+                   one that the same idempotent producer sent earlier
     invented       a value that nobody sent to that key
     damaged        a record whose bytes are not what was sent
     gap            an offset without a record between the first and the last one
@@ -15,7 +15,9 @@ A key is one partition; every value is sent once to one key. What cannot be:
     broken         a client gave up: a fatal error, or a position that is no longer there
     unread         there is no last reading of a key that was written to
 
-What was sent and never acknowledged may be there or not. The file is read in the order of its
+What was sent and never acknowledged may be there or not. Without idempotence a client may repeat
+records, and swap those that are under way at the same time: it sends to a new leader what comes
+next while it still waits for the old one. The file is read in the order of its
 lines, which is that of real time: one thread has written it.
 """
 
@@ -163,8 +165,7 @@ class Check:
             if offset <= floor:
                 self.fault("reordered", time, "key %d: %d at offset %d, sent when %d was known", k,
                            value, offset, floor)
-            # A plain producer may have given up on a record that then comes late all the same.
-            if rank[value] < newest.get(process, -1) and (once or value in key.acked):
+            if once and rank[value] < newest.get(process, -1):
                 self.fault("reordered", time, "key %d: %d at offset %d behind a later one of its "
                            "producer", k, value, offset)
             newest[process] = max(newest.get(process, -1), rank[value])

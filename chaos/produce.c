@@ -52,7 +52,7 @@ static void producer_open(struct producer *p, const struct options *o, struct hi
     const struct client_setting settings[] = {
         { "acks", "all" },
         { "enable.idempotence", idempotent ? "true" : "false" },
-        { "max.in.flight", idempotent ? "5" : "1" }, /* keeps the order without idempotence */
+        { "max.in.flight", idempotent ? "5" : "1" },
         { "retries", "1000000" },
         { "message.timeout.ms", timeout },
         { NULL, NULL },

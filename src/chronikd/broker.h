@@ -59,6 +59,8 @@ struct broker {
     struct timer presence;  /* looks whether the disk hangs */
     struct meta_request *asking; /* to be fenced, or let in again; NULL: nothing is asked */
     bool lost, hangs;       /* no controller is heard; the journal's write does not return */
+    uint64_t looked_ns;     /* when that was looked at last */
+    uint64_t doubt_until_ns; /* the metadata may be behind: we stood still, or were alone */
     bool store_failed;
     bool store_rests;  /* it was closed, or could not be opened: it may be freed */
     int exit_code;

@@ -9,7 +9,12 @@
  *                                           it: it asks to be fenced, and to be let in again when
  *                                           the disk goes on
  *
- * Meanwhile producers are sent elsewhere, those that wait, too; reads go on. */
+ * Meanwhile producers are sent elsewhere, those that wait, too; reads go on.
+ *
+ * A process that stood still (SIGSTOP, a machine that was suspended) cannot know that before it
+ * serves the requests that have queued up. So it holds a lease on what it believes, and renews it
+ * every third of a session: who asks for what it does not have gets the benefit of the doubt when
+ * the lease has run out, and for two sessions more (replicas_trust()). */
 #include "broker.h"
 
 #include <inttypes.h>
@@ -71,11 +76,18 @@ void presence_changed(struct broker *broker, const struct image_broker *changed)
     }
 }
 
-/* ---- stepping back ---------------------------------------------------------------------------*/
+/* ---- stepping back, and doubts ---------------------------------------------------------------*/
+
+static void doubt(struct broker *broker)
+{
+    broker->doubt_until_ns = loop_now_ns(broker->loop) + 2 * session_ns(broker);
+    replicas_trust(&broker->replicas, 0);
+}
 
 void presence_contact(struct broker *broker, bool lost)
 {
     broker->lost = lost;
+    doubt(broker);
     if (broker->state == BROKER_SERVING) {
         diag_warn(broker->diag, DIAG_BROKER,
                   lost ? "no controller was heard for a session: producers are sent elsewhere"
@@ -84,12 +96,9 @@ void presence_contact(struct broker *broker, bool lost)
     step_back_or_forward(broker);
 }
 
-/* Looks at the journal three times a session. */
-static void watch_disk(struct timer *timer)
+static void watch_disk(struct broker *broker)
 {
-    struct broker *broker = container_of(timer, struct broker, presence);
-    uint64_t limit_ns = session_ns(broker), pending_ns = store_write_pending_ns(broker->store);
-    bool hangs = pending_ns > limit_ns;
+    bool hangs = store_write_pending_ns(broker->store) > session_ns(broker);
     if (hangs != broker->hangs) {
         broker->hangs = hangs;
         diag_warn(broker->diag, DIAG_BROKER,
@@ -98,18 +107,35 @@ static void watch_disk(struct timer *timer)
         step_back_or_forward(broker);
         ask(broker);
     }
-    timer_set_in(timer, limit_ns / 3);
+}
+
+/* Three times a session. What was under way when the process stood still may be done by now. */
+static void look(struct timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, presence);
+    uint64_t session = session_ns(broker), now = loop_now_ns(broker->loop);
+    if (now - broker->looked_ns > session) {
+        doubt(broker);
+    } else {
+        watch_disk(broker);
+    }
+    if (!broker->lost && now >= broker->doubt_until_ns) {
+        replicas_trust(&broker->replicas, now + session * 2 / 3);
+    }
+    broker->looked_ns = now;
+    timer_set_in(timer, session / 3);
 }
 
 void presence_init(struct broker *broker)
 {
-    timer_init(&broker->presence, broker->loop, watch_disk);
+    timer_init(&broker->presence, broker->loop, look);
 }
 
 void presence_start(struct broker *broker)
 {
     if (broker->peers != NULL) { /* alone, nobody could take over */
-        watch_disk(&broker->presence);
+        broker->looked_ns = loop_now_ns(broker->loop);
+        look(&broker->presence);
         ask(broker);
     }
 }

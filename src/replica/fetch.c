@@ -73,6 +73,17 @@ static bool diverges(const struct partition *p, struct fetch_entry *entry)
     return true;
 }
 
+static enum kafka_error check_offset(const struct partition *p, int64_t offset)
+{
+    const struct replicas *r = p->replicas;
+    if (offset > log_end(p->log) && loop_now_ns(r->loop) > r->trusted_until_ns) {
+        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    }
+    return offset < log_start_offset(p->log) || offset > log_end(p->log)
+               ? KAFKA_OFFSET_OUT_OF_RANGE
+               : KAFKA_NONE;
+}
+
 /* Can this entry be read at all? */
 static struct partition *admit(struct fetch *fetch, struct fetch_entry *entry)
 {
@@ -81,9 +92,8 @@ static struct partition *admit(struct fetch *fetch, struct fetch_entry *entry)
         return NULL;
     }
     enum kafka_error error = partition_check_leader(p, entry->leader_epoch);
-    if (error == KAFKA_NONE &&
-        (entry->offset < log_start_offset(p->log) || entry->offset > log_end(p->log))) {
-        error = KAFKA_OFFSET_OUT_OF_RANGE;
+    if (error == KAFKA_NONE) {
+        error = check_offset(p, entry->offset);
     }
     if (error != KAFKA_NONE) {
         refuse(fetch, entry, error);

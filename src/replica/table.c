@@ -168,7 +168,11 @@ static void check_lag(struct timer *timer)
 void replicas_init(struct replicas *r, struct loop *loop, struct diag *diag, int32_t node_id,
                    const struct image_configs *file)
 {
-    *r = (struct replicas){ .loop = loop, .diag = diag, .node_id = node_id, .file = file };
+    *r = (struct replicas){ .loop = loop,
+                            .diag = diag,
+                            .node_id = node_id,
+                            .file = file,
+                            .trusted_until_ns = UINT64_MAX };
     loop_random(loop, &r->seed, sizeof r->seed);
     map_init(&r->by_name);
     map_init(&r->by_id);
@@ -242,6 +246,11 @@ void replicas_suspend(struct replicas *r, bool on)
         each_partition(r, partition_suspend);
     }
     r->suspended = on;
+}
+
+void replicas_trust(struct replicas *r, uint64_t until_ns)
+{
+    r->trusted_until_ns = until_ns;
 }
 
 void replicas_fail(struct replicas *r)

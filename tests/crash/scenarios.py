@@ -10,7 +10,7 @@ import shutil
 import time
 
 from harness import journal, trace, wire
-from harness.disk import Disk, Scatter
+from disk import Disk, Scatter
 from harness.load import Lost
 from broker import Failed, Skipped, wait_until
 

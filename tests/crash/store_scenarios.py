@@ -8,7 +8,7 @@ import os
 import time
 
 from harness import trace
-from harness.disk import Disk, Scatter
+from disk import Disk, Scatter
 from broker import Failed
 
 

@@ -58,6 +58,7 @@ class Broker:
         self.process = None
         self.starts = 0
         self.prefix = []            # a tracer and its arguments
+        self.inside = []            # a command that becomes the broker: with its process id
 
     def command(self):
         raise NotImplementedError
@@ -82,9 +83,10 @@ class Broker:
         self.starts += 1
         self.prepare()
         with open(self.output_path, "wb") as output:
-            self.process = subprocess.Popen(self.prefix + self.command(), stdout=output,
-                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                            start_new_session=True, cwd=self.work)
+            self.process = subprocess.Popen(self.inside + self.prefix + self.command(),
+                                            stdout=output, stderr=subprocess.STDOUT,
+                                            stdin=subprocess.DEVNULL, start_new_session=True,
+                                            cwd=self.work)
 
     def start(self):
         self.launch()

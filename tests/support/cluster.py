@@ -9,16 +9,24 @@ from broker import Chronikd, Failed, free_ports, wait_until
 
 
 class Cluster:
-    """Nodes that know each other; none is started yet."""
+    """Nodes that know each other; none is started yet. Without a network they share the loopback
+    address; with one (as of chaos/network.py) each has an address of its own."""
 
-    def __init__(self, work, binary=None, ids=(1, 2, 3), overrides=None, io=None):
-        ports = free_ports(len(ids))
-        peers = ",".join("%d@127.0.0.1:%d" % pair for pair in zip(ids, ports))
+    def __init__(self, work, binary=None, ids=(1, 2, 3), overrides=None, io=None, network=None,
+                 data=None):
+        if network:
+            at = ["%d@%s:9093" % (node, network.address(node)) for node in ids]
+            overrides = {"chronik.cluster.secret": "a secret of the test", **(overrides or {})}
+        else:
+            at = ["%d@127.0.0.1:%d" % pair for pair in zip(ids, free_ports(len(ids)))]
         self.nodes = {}
         for node in ids:
-            broker = Chronikd(os.path.join(work, "data.%d" % node), work, binary, overrides, io,
-                              node, peers)
+            directory = data(node) if data else os.path.join(work, "data.%d" % node)
+            broker = Chronikd(directory, work, binary, overrides, io, node, ",".join(at))
             broker.name = "node.%d" % node
+            if network:
+                broker.host, broker.inside = network.address(node), network.inside(node)
+                broker.port, broker.admin_port = 9092, 9644
             self.nodes[node] = broker
 
     def __getitem__(self, node):

@@ -38,15 +38,21 @@ def string(text):
 
 def fetch(connection, topic, partition, offset, max_bytes=64 << 20):
     """Fetch v4 of one partition: the bytes of its batches."""
+    error, data = try_fetch(connection, topic, partition, offset, max_bytes)
+    assert error == 0, "fetch: error %d" % error
+    return data
+
+
+def try_fetch(connection, topic, partition, offset, max_bytes=64 << 20):
+    """Fetch v4 of one partition: the error code and the bytes of its batches."""
     body = struct.pack(">iiiib", -1, 100, 1, max_bytes, 0) + struct.pack(">i", 1) + string(topic)
     body += struct.pack(">iiqi", 1, partition, offset, max_bytes)
     answer = request(connection, 1, 4, body)
     at = 4 + 4 + 2 + len(topic) + 4 + 4  # throttle, topics, name, partitions, partition
     error, _, _, aborted = struct.unpack(">hqqi", answer[at:at + 22])
-    assert error == 0, "fetch: error %d" % error
     at += 22 + 16 * max(aborted, 0)
     length = struct.unpack(">i", answer[at:at + 4])[0]
-    return answer[at + 4:at + 4 + length]
+    return error, answer[at + 4:at + 4 + max(length, 0)]
 
 
 def batches(bootstrap, topic, partition=0):

@@ -33,7 +33,8 @@ struct replicas {
     int32_t node_id;
     struct meta *meta;   /* its image may be replaced: ask for it in each turn */
     bool started;        /* store and metadata are there */
-    bool suspended;      /* see replicas_suspend() */
+    bool suspended;            /* see replicas_suspend() */
+    uint64_t trusted_until_ns; /* see replicas_trust() */
     const struct image_configs *file; /* settings of file, environment and command line */
     uint64_t seed;
     struct map by_name, by_id;
@@ -68,6 +69,12 @@ void replicas_config_changed(struct replicas *r);
 /* While on, this node cannot know whether it still leads, or cannot write: producers are sent
  * elsewhere with NOT_LEADER_OR_FOLLOWER, those that wait, too. Reads go on. */
 void replicas_suspend(struct replicas *r, bool on);
+
+/* Until then what this node believes to lead can be trusted: it is in touch with the controller.
+ * Later, a consumer that asks for more than there is has probably read it from a new leader: it
+ * gets NOT_LEADER_OR_FOLLOWER, not an OFFSET_OUT_OF_RANGE that would make it start over. Without a
+ * call it is trusted for ever, as a node that is alone can be. */
+void replicas_trust(struct replicas *r, uint64_t until_ns);
 
 /* The store has gone offline. */
 void replicas_fail(struct replicas *r);
