@@ -104,3 +104,56 @@ char *text_dup(struct text t)
     s[t.len] = '\0';
     return s;
 }
+
+/* Bytes of the UTF-8 character at the front of the text, 0 when there is none. */
+static size_t utf8_length(struct text t)
+{
+    const uint8_t *c = (const uint8_t *)t.data;
+    size_t len = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+    if (len == 0 || c[0] > 0xf4 || len > t.len) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if ((c[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+    bool surrogate = c[0] == 0xed && c[1] > 0x9f;
+    bool too_large = c[0] == 0xf4 && c[1] > 0x8f;
+    return overlong || surrogate || too_large ? 0 : len;
+}
+
+bool text_is_utf8(struct text t)
+{
+    while (t.len > 0) {
+        size_t len = utf8_length(t);
+        if (len == 0) {
+            return false;
+        }
+        t = text_part(t.data + len, t.len - len);
+    }
+    return true;
+}
+
+void text_put_json(struct text t, struct buf *out)
+{
+    buf_put_u8(out, '"');
+    while (t.len > 0) {
+        size_t len = utf8_length(t);
+        uint8_t c = (uint8_t)t.data[0];
+        if (len == 0) {
+            buf_put(out, "\\ufffd", 6);
+            len = 1;
+        } else if (c < ' ') {
+            buf_printf(out, "\\u%04x", c);
+        } else {
+            if (c == '"' || c == '\\') {
+                buf_put_u8(out, '\\');
+            }
+            buf_put(out, t.data, len);
+        }
+        t = text_part(t.data + len, t.len - len);
+    }
+    buf_put_u8(out, '"');
+}

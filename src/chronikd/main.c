@@ -1,5 +1,6 @@
 /* chronikd: reads what it was asked, runs a broker until it is told to stop. */
 #include "broker.h"
+#include "dump_log.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,11 @@ static void say_messages(const struct options *options, struct process_log *log)
         const struct options_message *m = &options->messages[i];
         diag_log(&log->diag, DIAG_BROKER, m->level, "%s", m->text);
     }
+}
+
+static bool print_bytes(struct bytes out)
+{
+    return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
 }
 
 static int print(const struct options *options)
@@ -30,9 +36,10 @@ static int print(const struct options *options)
         buf_printf(&out, "the configuration is in order\n");
         break;
     case OPTIONS_SERVE:
+    case OPTIONS_DUMP:
         break;
     }
-    bool ok = fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    bool ok = print_bytes(buf_bytes(&out));
     buf_release(&out);
     return ok ? EXIT_CLEAN : EXIT_FATAL;
 }
@@ -83,7 +90,9 @@ int main(int argc, char **argv)
     memcpy(log.diag.level, options.log_levels, sizeof log.diag.level);
     say_messages(&options, &log);
     if (code == 0) {
-        code = options.action == OPTIONS_SERVE ? serve(&options, &log) : print(&options);
+        code = options.action == OPTIONS_SERVE  ? serve(&options, &log)
+               : options.action == OPTIONS_DUMP ? dump_log(&options.dump, print_bytes)
+                                                : print(&options);
     }
     options_release(&options);
     return code;

@@ -9,6 +9,7 @@
 
 #include <chronik/base/properties.h>
 #include <chronik/io/file.h>
+#include <chronik/storage/kafka_files.h>
 
 #include <stdio.h>
 
@@ -21,6 +22,10 @@ enum flag_kind {
     FLAG_ACTION,
     FLAG_STRICT,
     FLAG_DEV,
+    FLAG_DUMP,      /* takes a directory */
+    FLAG_PARTITION, /* takes topic-number */
+    FLAG_RECORDS,
+    FLAG_JSON,
 };
 
 struct flag {
@@ -47,6 +52,11 @@ static const struct flag FLAGS[] = {
     { "--dev", NULL, FLAG_DEV, NULL, 0, "small: for a laptop or a test" },
     { "--check-config", NULL, FLAG_ACTION, NULL, OPTIONS_CHECK, "check the settings and stop" },
     { "--print-config", NULL, FLAG_ACTION, NULL, OPTIONS_PRINT, "print what counts and stop" },
+    { "--dump-log", "DIR", FLAG_DUMP, NULL, OPTIONS_DUMP,
+      "print what a data directory holds, and what is damaged" },
+    { "--partition", "TOPIC-N", FLAG_PARTITION, NULL, 0, "of --dump-log: only this partition" },
+    { "--records", NULL, FLAG_RECORDS, NULL, 0, "of --dump-log: keys, values and headers as well" },
+    { "--json", NULL, FLAG_JSON, NULL, 0, "of --dump-log: a JSON object in each line" },
     { "--version", NULL, FLAG_ACTION, NULL, OPTIONS_VERSION, "print the version and stop" },
     { "--help", NULL, FLAG_ACTION, NULL, OPTIONS_HELP, "print this and stop" },
 };
@@ -114,6 +124,18 @@ static void take_setting(struct command_line *line, const struct flag *flag, con
     give(line, flag->name, flag->setting, value);
 }
 
+static int take_partition(struct options *o, const char *value)
+{
+    struct log_dir_name name;
+    if (!log_dir_parse(text_of(value), &name) || name.state != LOG_DIR_LIVE) {
+        return usage(o, "is not TOPIC-NUMBER", value);
+    }
+    free(o->dump.topic);
+    o->dump.topic = text_dup(name.topic);
+    o->dump.partition = name.partition;
+    return 0;
+}
+
 static int take_flag(struct command_line *line, const struct flag *flag, const char *value)
 {
     struct options *o = line->options;
@@ -133,6 +155,19 @@ static int take_flag(struct command_line *line, const struct flag *flag, const c
         return 0;
     case FLAG_DEV:
         o->dev = true;
+        return 0;
+    case FLAG_DUMP:
+        free(o->dump.dir);
+        o->dump.dir = mem_strdup(value);
+        o->action = flag->action;
+        return 0;
+    case FLAG_PARTITION:
+        return take_partition(o, value);
+    case FLAG_RECORDS:
+        o->dump.records = true;
+        return 0;
+    case FLAG_JSON:
+        o->dump.json = true;
         return 0;
     }
     return 0;
@@ -223,8 +258,14 @@ static int read_all(struct command_line *line, const struct options_source *sour
 {
     struct options *o = line->options;
     int error = take_apart(line, source->argc, source->argv);
-    if (error != 0 || o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION) {
+    if (error != 0 || o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION ||
+        o->action == OPTIONS_DUMP) {
         return error;
+    }
+    if (o->dump.topic != NULL || o->dump.records || o->dump.json) {
+        return usage(o, "goes with --dump-log only", o->dump.topic  ? "--partition"
+                                                    : o->dump.records ? "--records"
+                                                                      : "--json");
     }
     for (unsigned i = 0; o->dev && i < countof(DEV); i++) {
         options_set(o, "--dev", text_of(DEV[i][0]), text_of(DEV[i][1]));
@@ -289,6 +330,8 @@ void options_release(struct options *o)
     free(o->secret);
     free(o->admin_host);
     free(o->file);
+    free(o->dump.dir);
+    free(o->dump.topic);
     *o = (struct options){ .node_id = -1 };
 }
 

@@ -32,17 +32,7 @@ static void load(struct recovery *r, const char *name, struct buf *to)
 /* The offset of a partition in one of the three files, or -1. */
 static int64_t offset_in(const struct buf *file, const struct log *log)
 {
-    struct checkpoint_reader reader;
-    struct offset_entry entry;
-    if (offset_checkpoint_open(&reader, buf_bytes(file)) != 0) {
-        return -1;
-    }
-    while (offset_checkpoint_next(&reader, &entry)) {
-        if (entry.partition == log->partition && text_is(entry.topic, log->topic)) {
-            return entry.offset;
-        }
-    }
-    return -1;
+    return offset_checkpoint_find(buf_bytes(file), log->topic, log->partition);
 }
 
 /* ---- one segment ------------------------------------------------------------------------------*/
@@ -151,7 +141,7 @@ static int adopt_segment(struct adoption *a, struct log *log, int64_t base, bool
 
 /* ---- one log ----------------------------------------------------------------------------------*/
 
-static int64_t *segments_in(const char *dir, size_t *ret_n, bool *ret_swap)
+int64_t *recovery_segments_in(const char *dir, size_t *ret_n, bool *ret_swap)
 {
     struct dir_entry *entries;
     int64_t *bases = NULL;
@@ -218,7 +208,7 @@ static int adopt_segments(struct adoption *a, struct log *log)
     char *dir = log_dir_path(log);
     bool swap = false, torn = false;
     size_t n;
-    int64_t *bases = segments_in(dir, &n, &swap);
+    int64_t *bases = recovery_segments_in(dir, &n, &swap);
     int error = 0;
     for (size_t i = 0; i < n && error == 0 && !torn; i++) {
         error = adopt_segment(a, log, bases[i], &torn);
@@ -262,7 +252,7 @@ static int adopt_log(struct adoption *a, const struct log_dir_name *name)
 
 /* ---- the directory ----------------------------------------------------------------------------*/
 
-static bool is_log(const struct dir_entry *entry, struct log_dir_name *ret_name)
+bool recovery_is_log(const struct dir_entry *entry, struct log_dir_name *ret_name)
 {
     return entry->is_dir && log_dir_parse(text_of(entry->name), ret_name) &&
            ret_name->state == LOG_DIR_LIVE && !text_is(ret_name->topic, "__cluster_metadata");
@@ -278,7 +268,7 @@ int recovery_has_logs(struct recovery *r, bool *ret_some)
     }
     for (size_t i = 0; i < n; i++) {
         struct log_dir_name name;
-        *ret_some |= is_log(&entries[i], &name);
+        *ret_some |= recovery_is_log(&entries[i], &name);
     }
     dir_list_free(entries, n);
     return 0;
@@ -299,7 +289,7 @@ int recovery_adopt(struct recovery *r)
     if (error == 0) {
         for (size_t i = 0; i < n && error == 0; i++) {
             struct log_dir_name name;
-            if (is_log(&entries[i], &name)) {
+            if (recovery_is_log(&entries[i], &name)) {
                 error = adopt_log(&a, &name);
             }
         }

@@ -148,6 +148,7 @@ static void opened(struct disk_request *req, int64_t result)
 
 static struct open_file *new_open_file(struct files *files, struct segment *segment)
 {
+    check(segment->open == NULL);
     struct open_file *of = mem_zalloc(sizeof *of);
     of->files = files;
     of->segment = segment_ref(segment);

@@ -267,11 +267,13 @@ static bool read_segments(struct bytes *rest, struct log *log)
         return false;
     }
     for (uint32_t i = 0; i < n; i++, at += SEGMENT_ROW) {
-        if ((int64_t)load_be64(at) <= base || (int64_t)load_be64(at) >= log->end ||
-            (int64_t)load_be64(at + 8) < 0) {
+        int64_t before = base, bytes = (int64_t)load_be64(at + 8);
+        base = (int64_t)load_be64(at);
+        /* The last one is empty when a truncation took the batch that it began with. */
+        bool empty = base == log->end && bytes == 0 && i + 1 == n;
+        if (base <= before || (base >= log->end && !empty) || bytes < 0) {
             return false;
         }
-        base = (int64_t)load_be64(at);
         read_segment(at, log_add_segment(log, base));
     }
     return true;

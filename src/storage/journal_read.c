@@ -269,7 +269,8 @@ int journal_reader_next(struct journal_reader *r, uint64_t *ret_lsn, struct byte
         if (!here && !(r->salvage && skip_damage(r))) {
             return 0;
         }
-        uint64_t lsn = r->next_lsn++;
+        uint64_t lsn = r->lsn = r->next_lsn++;
+        r->group_at = r->at;
         r->at += round_up(r->group.len, JOURNAL_BLOCK);
         if (lsn < r->first_lsn) {
             continue;

@@ -33,6 +33,7 @@ struct journal_reader {
     bool salvage; /* go on behind what is damaged, with what verifies */
     uint64_t bytes; /* of groups, in this walk */
     struct buf group;
+    uint64_t lsn, group_at; /* of the group read last, which lies in `chunk` */
     const char *damage; /* why the journal does not end where it seems to; NULL */
 };
 

@@ -295,6 +295,21 @@ bool offset_checkpoint_next(struct checkpoint_reader *reader, struct offset_entr
     return next_offset(reader, ret_entry, &ok);
 }
 
+int64_t offset_checkpoint_find(struct bytes file, const char *topic, int32_t partition)
+{
+    struct checkpoint_reader reader;
+    struct offset_entry entry;
+    if (offset_checkpoint_open(&reader, file) != 0) {
+        return -1;
+    }
+    while (offset_checkpoint_next(&reader, &entry)) {
+        if (entry.partition == partition && text_is(entry.topic, topic)) {
+            return entry.offset;
+        }
+    }
+    return -1;
+}
+
 void offset_checkpoint_put(struct buf *out, const struct offset_entry *entry)
 {
     buf_printf(out, "%.*s %" PRId32 " %" PRId64 "\n", TEXT_ARG(entry->topic), entry->partition,

@@ -20,8 +20,6 @@
 
 enum { FIRST_CHUNK_BYTES = 1024 * 1024 };
 
-static const uint64_t IMAGE_BYTES_MAX = UINT64_C(1) << 32;
-
 /* ---- tools ------------------------------------------------------------------------------------*/
 
 int recovery_fail(struct recovery *r, int error, const char *fmt, ...)
@@ -87,9 +85,16 @@ void recovery_drop_log(struct recovery *r, struct log *log)
 void recovery_keep(struct recovery *r, struct segment *segment, struct file *file,
                    uint64_t unsynced)
 {
+    r->replayed = true;
+    for (size_t i = 0; i < r->n_kept; i++) {
+        if (r->kept[i].segment == segment) {
+            r->kept[i].unsynced += unsynced; /* a sync through either counts for both */
+            file_close(file);
+            return;
+        }
+    }
     r->kept = mem_grow(r->kept, &r->cap_kept, r->n_kept + 1, sizeof *r->kept);
     r->kept[r->n_kept++] = (struct open_segment){ segment_ref(segment), file, unsynced };
-    r->replayed = true;
 }
 
 bool recovery_directory_id(const struct recovery *r, const char *topic, int32_t partition,
@@ -167,19 +172,25 @@ static int find_doomed(struct recovery *r)
 
 /* ---- life -------------------------------------------------------------------------------------*/
 
-struct recovery *recovery_new(struct store *store)
+struct recovery *recovery_blank(struct store *store)
 {
     struct recovery *r = mem_zalloc(sizeof *r);
     r->store = store;
     r->journal_dir = store_file_path(store, JOURNAL_DIR);
-    r->now_ms = loop_wall_ms(store->loop);
-    r->began_ns = loop_clock_ns(store->loop);
     r->head.broker_epoch = -1;
-    loop_random(store->loop, r->random, sizeof r->random);
     map_init(&r->traces);
     list_init(&r->open);
     list_init(&r->chunks.used);
     list_init(&r->chunks.free);
+    return r;
+}
+
+struct recovery *recovery_new(struct store *store)
+{
+    struct recovery *r = recovery_blank(store);
+    r->now_ms = loop_wall_ms(store->loop);
+    r->began_ns = loop_clock_ns(store->loop);
+    loop_random(store->loop, r->random, sizeof r->random);
     return r;
 }
 
@@ -213,34 +224,6 @@ void recovery_free(struct recovery *r)
 
 /* ---- what is there ----------------------------------------------------------------------------*/
 
-static int load_identity(struct recovery *r, bool *ret_found)
-{
-    struct store *store = r->store;
-    char *path = store_file_path(store, FILE_META_PROPERTIES);
-    struct buf content = { 0 };
-    int error = file_load(path, KIB(64), &content);
-    *ret_found = error == 0;
-    if (error == 0) {
-        error = meta_properties_decode(buf_bytes(&content), &store->identity);
-        if (error != 0) {
-            recovery_fail(r, error, "%s cannot be understood; restore it, or move the directory "
-                                    "away to start with an empty one", path);
-        }
-    } else if (error == -ENOENT) {
-        store->identity = (struct store_identity){ .node_id = -1 };
-        error = 0;
-    } else {
-        recovery_fail(r, error, "%s cannot be read", path);
-    }
-    if (uuid_is_zero(&store->identity.directory_id)) {
-        store->identity.directory_id = uuid_from_random(r->random);
-        *ret_found = false;
-    }
-    buf_release(&content);
-    free(path);
-    return error;
-}
-
 static int save_identity(struct recovery *r)
 {
     char *path = store_file_path(r->store, FILE_META_PROPERTIES);
@@ -253,30 +236,6 @@ static int save_identity(struct recovery *r)
     buf_release(&content);
     free(path);
     return error;
-}
-
-static void add_from_image(void *arg, struct log *log)
-{
-    struct recovery *r = arg;
-    if (!recovery_add_log(r, log)) {
-        r->damage = "the checkpoint names a log twice";
-        log_unref(log);
-    }
-}
-
-static void removal_from_image(void *arg, const struct image_removal *removal)
-{
-    struct recovery *r = arg;
-    r->removals = mem_grow(r->removals, &r->cap_removals, r->n_removals + 1, sizeof *r->removals);
-    r->removals[r->n_removals++] = *removal;
-}
-
-static void drop_all_logs(struct recovery *r)
-{
-    map_each (node, &r->store->logs) {
-        recovery_drop_log(r, container_of(node, struct log, node));
-    }
-    r->n_removals = 0;
 }
 
 void recovery_rebuild_producers(struct recovery *r, struct log *log)
@@ -309,55 +268,14 @@ static void load_producers(struct recovery *r, struct log *log)
     }
 }
 
-/* Loads the checkpoint. One that is damaged is as good as none, but says so. */
-static int load_image(struct recovery *r)
+static void load_all_producers(struct recovery *r)
 {
-    char *path = store_file_path(r->store, CHECKPOINT_FILE);
-    struct buf content = { 0 };
-    int error = file_load(path, IMAGE_BYTES_MAX, &content);
-    if (error == 0) {
-        error = image_open(&content, &r->head);
-        r->has_image = error == 0;
-    }
-    if (error == 0) {
-        error = image_read(buf_bytes(&content), r->store, add_from_image, removal_from_image, r);
-    }
-    if (error == -ENOTSUP) {
-        recovery_fail(r, error, "%s was written by a newer version; start that one", path);
-    } else if (error == -EBADMSG) {
-        r->damage = "the checkpoint is damaged";
-        r->has_image = false;
-        drop_all_logs(r);
-        error = 0;
-    } else if (error == -ENOENT) {
-        error = 0;
-    } else if (error != 0) {
-        recovery_fail(r, error, "%s cannot be read", path);
-    }
-    buf_release(&content);
-    free(path);
     map_each (node, &r->store->logs) {
         struct log *log = container_of(node, struct log, node);
         if (log->producers_in_file) {
             load_producers(r, log);
         }
     }
-    return error;
-}
-
-/* Does .kafka_cleanshutdown belong to the stop that the checkpoint is of? Who starts on the
- * directory removes the file. */
-static bool same_stop(struct recovery *r)
-{
-    char *path = store_file_path(r->store, FILE_CLEAN_SHUTDOWN);
-    char id[UUID_TEXT_LEN + 1];
-    struct buf content = { 0 };
-    uuid_format(&r->head.stop_id, id);
-    bool same = file_load(path, KIB(64), &content) == 0 &&
-                memmem(content.data, content.len, id, UUID_TEXT_LEN) != NULL;
-    buf_release(&content);
-    free(path);
-    return same;
 }
 
 /* A clean stop that was cut short has left some of it. */
@@ -366,24 +284,6 @@ static int remove_gone_journal(struct recovery *r)
     char *gone = store_file_path(r->store, JOURNAL_GONE_DIR);
     int error = dir_remove_all(gone);
     free(gone);
-    return error;
-}
-
-static int open_reader(struct recovery *r)
-{
-    uint64_t first = r->has_image ? r->head.lsn + 1 : 1;
-    int error = journal_reader_open(&r->reader, r->journal_dir,
-                                    &r->store->identity.directory_id, first);
-    if (error == -ENOTSUP) {
-        recovery_fail(r, error, "the journal in %s was written by a newer version; start that one",
-                      r->journal_dir);
-    } else if (error != 0) {
-        recovery_fail(r, error, "the journal in %s cannot be read", r->journal_dir);
-    }
-    if (error == 0 && !r->has_image && r->reader.n_begun > 0) {
-        r->reader.first_lsn = r->reader.chunks[0].header.first_lsn;
-        journal_reader_rewind(&r->reader);
-    }
     return error;
 }
 
@@ -593,11 +493,11 @@ static int recover_logs(struct recovery *r)
     bool anew = true; /* a checkpoint has to be written before anything else */
     int error = 0;
 
-    if (r->has_image && !begun && r->head.clean && same_stop(r)) {
+    if (r->has_image && !begun && r->head.clean && recovery_same_stop(r)) {
         error = recover_clean(r);
         anew = false;
     } else if (r->has_image && !begun && r->head.clean) {
-        drop_all_logs(r);
+        recovery_drop_all(r);
         error = recover_as_found(r);
     } else if (r->has_image) {
         error = recovery_replay(r);
@@ -650,19 +550,11 @@ void recovery_run(struct job *job)
     bool known = false;
     int error = prepare(r);
     if (error == 0) {
-        error = load_identity(r, &known);
+        error = recovery_look(r, &known);
     }
     if (error == 0) {
-        error = load_image(r);
-    }
-    if (error == 0 && r->has_image && !known) {
-        store->identity.directory_id = r->head.directory_id;
-    }
-    if (error == 0) {
+        load_all_producers(r);
         error = remove_gone_journal(r);
-    }
-    if (error == 0) {
-        error = open_reader(r);
     }
     if (error == 0 && !known) {
         error = save_identity(r);

@@ -45,6 +45,9 @@ struct recovery {
 };
 
 struct recovery *recovery_new(struct store *store);
+
+/* For looking only: a store that is not opened, no time, no randomness. */
+struct recovery *recovery_blank(struct store *store);
 void recovery_free(struct recovery *recovery);
 
 /* In the job. `recovery->error` and `message` say how it ended. */
@@ -77,12 +80,25 @@ int recovery_set_aside(struct recovery *r, const struct log *log);
 bool recovery_directory_id(const struct recovery *r, const char *topic, int32_t partition,
                            struct uuid *ret_id);
 
-/* Keeps an open file until the store takes it over. */
+/* Keeps an open file until the store takes it over; a second one of the same segment is closed. */
 void recovery_keep(struct recovery *r, struct segment *segment, struct file *file,
                    uint64_t unsynced);
 
 /* A damaged log: a sentence; printf. */
 void log_damaged(struct log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- recover_look.c: reads only ---------------------------------------------------------------*/
+
+/* Identity, checkpoint, chunks: fills the store's logs, `head`, `reader`, `damage`. `*ret_known`:
+ * the directory has an identity. */
+int recovery_look(struct recovery *r, bool *ret_known);
+
+/* Does .kafka_cleanshutdown belong to the stop that the checkpoint is of? Who starts on the
+ * directory removes the file. */
+bool recovery_same_stop(const struct recovery *r);
+
+/* Forgets all logs. */
+void recovery_drop_all(struct recovery *r);
 
 /* ---- recover_replay.c: a directory with a journal ---------------------------------------------*/
 
@@ -110,6 +126,13 @@ int recover_tidy(const struct log *log);
 int recover_truncate(struct recovery *r, struct log *log, int64_t offset);
 
 /* ---- adopt.c ----------------------------------------------------------------------------------*/
+
+/* Is it the directory of a log, to be taken over? */
+bool recovery_is_log(const struct dir_entry *entry, struct log_dir_name *ret_name);
+
+/* The offsets that segments in a directory begin with, ascending; the caller frees them. Sets
+ * `*ret_swap` when a compaction of Kafka's has not ended. */
+int64_t *recovery_segments_in(const char *dir, size_t *ret_n, bool *ret_swap);
 
 /* Takes over every log in the directory that is not known yet, as it is, after a scan. */
 int recovery_adopt(struct recovery *r);

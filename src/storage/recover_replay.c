@@ -11,11 +11,13 @@
  * say, and the checkpoint stays as it is. */
 #include "recover.h"
 
+#include "journal_notes.h"
+#include "scan.h"
+
 #include <errno.h>
 
 enum {
     PENDING_BYTES = 128 * 1024, /* of one log, gathered before they are written */
-    PART_BYTES_MAX = 1 << 30,
 };
 
 /* What the journal says of a log, and where its replay is. */
@@ -24,10 +26,7 @@ struct trace {
     struct uuid topic_id;
     int32_t partition;
     char *topic; /* NULL: not known yet */
-    uint64_t deletion; /* the number of the last deletion; 0: none */
-    int64_t cut;       /* the lowest truncation since; INT64_MAX: none */
-    uint64_t cut_number;
-    int64_t start; /* the highest log start since; INT64_MIN: none */
+    struct log_notes said; /* of the first reading */
     uint64_t skip; /* appends, epochs and truncations up to this number are void */
     struct log *log;   /* NULL: none (any more, or yet) */
     struct buf parts;  /* of a batch that came in pieces */
@@ -60,12 +59,6 @@ static struct trace *find(const struct recovery *r, const struct uuid *topic_id,
     return node != NULL ? container_of(node, struct trace, node) : NULL;
 }
 
-static void forget_cuts(struct trace *trace)
-{
-    trace->cut = INT64_MAX;
-    trace->start = INT64_MIN;
-}
-
 static struct trace *trace_of(struct recovery *r, const struct journal_record *record)
 {
     struct trace *trace = find(r, &record->topic_id, record->partition);
@@ -73,7 +66,7 @@ static struct trace *trace_of(struct recovery *r, const struct journal_record *r
         trace = mem_zalloc(sizeof *trace);
         trace->topic_id = record->topic_id;
         trace->partition = record->partition;
-        forget_cuts(trace);
+        log_notes_init(&trace->said);
         list_init(&trace->open);
         map_insert(&r->traces, &trace->node,
                    log_hash(r->store, &trace->topic_id, trace->partition));
@@ -98,56 +91,17 @@ void recovery_release_traces(struct recovery *r)
 
 /* ---- the first reading ------------------------------------------------------------------------*/
 
-static void note(struct recovery *r, const struct journal_record *record, uint64_t number)
+static bool note(void *arg, const struct journal_record *record, uint64_t number)
 {
+    struct recovery *r = arg;
     struct trace *trace = trace_of(r, record);
-    switch (record->kind) {
-    case JOURNAL_CREATE:
+    log_notes_add(&trace->said, record, number);
+    if (record->kind == JOURNAL_CREATE) {
         free(trace->topic);
         trace->topic = text_dup(text_part((const char *)record->payload.data,
                                           record->payload.len));
-        break;
-    case JOURNAL_DELETE:
-        trace->deletion = number;
-        forget_cuts(trace);
-        break;
-    case JOURNAL_TRUNCATE:
-        if (record->offset <= trace->cut) {
-            trace->cut = record->offset;
-            trace->cut_number = number;
-        }
-        break;
-    case JOURNAL_LOG_START:
-        trace->start = max_i64(trace->start, record->offset);
-        break;
-    default:
-        break;
     }
-}
-
-/* Reads the journal to its end; `visit` sees every record, with its number: they are numbered from
- * 1 on, the same way each time. */
-static void read_all(struct recovery *r, void (*visit)(struct recovery *r,
-                                                       const struct journal_record *record,
-                                                       uint64_t number))
-{
-    struct journal_reader *reader = &r->reader;
-    struct journal_record record;
-    struct bytes records;
-    uint64_t lsn, number = 0;
-
-    journal_reader_rewind(reader);
-    while (r->error == 0 && journal_reader_next(reader, &lsn, &records) == 1) {
-        int more;
-        while ((more = journal_record_next(&records, &record)) == 1 && r->error == 0) {
-            if (record.kind != JOURNAL_PAD) {
-                visit(r, &record, ++number);
-            }
-        }
-        if (more < 0) {
-            reader->damage = "a group holds what is not a record";
-        }
-    }
+    return true;
 }
 
 /* ---- before the second reading ----------------------------------------------------------------*/
@@ -161,7 +115,7 @@ static int delete_log(struct recovery *r, struct trace *trace)
         recovery_drop_log(r, trace->log);
         trace->log = NULL;
     }
-    trace->skip = trace->deletion;
+    trace->skip = trace->said.deletion;
     if (trace->topic == NULL || (recovery_directory_id(r, trace->topic, trace->partition, &id) &&
                                  !uuid_equal(&id, &trace->topic_id))) {
         return 0;
@@ -192,23 +146,23 @@ static int prepare_log(struct recovery *r, struct log *log)
     log->dir_made = file_exists(dir); /* it may have been made, or have gone, since */
     free(dir);
     if (r->damage != NULL) {
-        return recover_files(r, log, trace->start, false);
+        return recover_files(r, log, trace->said.start, false);
     }
-    drop_below(log, trace->start);
-    if (trace->cut <= log->end) {
+    drop_below(log, trace->said.start);
+    if (trace->said.cut <= log->end) {
         /* What lay above the truncation may be gone from the files, or something else; and all of
          * it where the log starts there or further up. */
-        trace->skip = max_u64(trace->skip, trace->cut_number);
-        epochs_truncate(&log->epochs, trace->cut); /* one may have begun at the very end */
-        if (max_i64(trace->start, log->start) >= trace->cut) {
+        trace->skip = max_u64(trace->skip, trace->said.cut_number);
+        epochs_truncate(&log->epochs, trace->said.cut); /* one may have begun at the very end */
+        if (max_i64(trace->said.start, log->start) >= trace->said.cut) {
             log_take_segments(log, 0, log->n_segments);
         }
     }
-    if (trace->cut < log->end) {
-        error = recover_truncate(r, log, max_i64(trace->cut, log->start));
+    if (trace->said.cut < log->end) {
+        error = recover_truncate(r, log, max_i64(trace->said.cut, log->start));
     }
     if (error == 0) {
-        error = recover_files(r, log, trace->start, true);
+        error = recover_files(r, log, trace->said.start, true);
     }
     return error == 0 ? recover_tidy(log) : error;
 }
@@ -231,7 +185,7 @@ static int prepare_logs(struct recovery *r)
     int error = 0;
     map_each (node, &r->traces) {
         struct trace *trace = container_of(node, struct trace, node);
-        if (error == 0 && trace->deletion > 0) {
+        if (error == 0 && trace->said.deletion > 0) {
             error = delete_log(r, trace);
         }
     }
@@ -365,23 +319,6 @@ static void replay_create(struct recovery *r, struct trace *trace,
     }
 }
 
-/* Batches of a record must verify and go on where the log ends. */
-static bool sound(const struct log *log, struct bytes batches)
-{
-    int64_t next = log->end;
-    while (batches.len > 0) {
-        struct batch b;
-        if (batch_parse(batches, &b) != KAFKA_NONE || b.base_offset < next ||
-            b.last_offset_delta < 0 ||
-            b.base_offset > INT64_MAX - 1 - b.last_offset_delta || !batch_crc_ok(&b)) {
-            return false;
-        }
-        next = batch_last_offset(&b) + 1;
-        batches = bytes_part(batches, b.raw.len, batches.len - b.raw.len);
-    }
-    return true;
-}
-
 static int begin_segment(struct recovery *r, struct trace *trace, int64_t base)
 {
     int error = flush(r, trace);
@@ -400,7 +337,7 @@ static void replay_append(struct recovery *r, struct trace *trace, bool begins_s
     if (r->damage != NULL && batches.len >= 8 && (int64_t)load_be64(batches.data) < log->end) {
         return; /* the files have it */
     }
-    if (batches.len == 0 || !sound(log, batches)) {
+    if (batches.len == 0 || !batches_go_on(batches, log->end)) {
         log_damaged(log, "the journal holds a batch that does not go on at offset %lld",
                     (long long)log->end);
         return;
@@ -441,15 +378,7 @@ static void replay_append(struct recovery *r, struct trace *trace, bool begins_s
 
 static void replay_part(struct recovery *r, struct trace *trace, const struct journal_record *part)
 {
-    if (part->at == 0) {
-        buf_clear(&trace->parts);
-    }
-    if (part->at != trace->parts.len || part->total > PART_BYTES_MAX ||
-        part->payload.len > part->total - part->at) {
-        return; /* the last pieces of a batch whose first ones are void */
-    }
-    buf_put(&trace->parts, part->payload.data, part->payload.len);
-    if (trace->parts.len == part->total) {
+    if (journal_part_add(&trace->parts, part)) {
         replay_append(r, trace, part->begins_segment, buf_bytes(&trace->parts));
         buf_release(&trace->parts);
     }
@@ -507,7 +436,7 @@ static void replay_truncate(struct recovery *r, struct trace *trace, int64_t off
 static void replay(struct recovery *r, const struct journal_record *record, uint64_t number)
 {
     struct trace *trace = trace_of(r, record);
-    if (number <= trace->deletion) {
+    if (number <= trace->said.deletion) {
         return;
     }
     if (record->kind == JOURNAL_CREATE) {
@@ -546,6 +475,13 @@ static void replay(struct recovery *r, const struct journal_record *record, uint
     }
 }
 
+static bool replay_next(void *arg, const struct journal_record *record, uint64_t number)
+{
+    struct recovery *r = arg;
+    replay(r, record, number);
+    return r->error == 0;
+}
+
 /* ---- the whole --------------------------------------------------------------------------------*/
 
 static int finish(struct recovery *r)
@@ -570,7 +506,7 @@ static int sync_journal(struct recovery *r)
 
 int recovery_replay(struct recovery *r)
 {
-    read_all(r, note);
+    journal_each(&r->reader, note, r);
     if (r->damage == NULL) {
         r->damage = journal_reader_verdict(&r->reader, r->head.durable_lsn);
     }
@@ -584,7 +520,7 @@ int recovery_replay(struct recovery *r)
         error = prepare_logs(r);
     }
     if (error == 0) {
-        read_all(r, replay);
+        journal_each(&r->reader, replay_next, r);
         error = r->error;
     }
     r->store->recovery.replayed_bytes = r->reader.bytes;
@@ -595,11 +531,11 @@ int recovery_salvage(struct recovery *r)
 {
     check(r->damage != NULL);
     r->reader.salvage = true;
-    read_all(r, note);
+    journal_each(&r->reader, note, r);
     int error = sync_journal(r);
     name_logs(r);
     if (error == 0) {
-        read_all(r, replay);
+        journal_each(&r->reader, replay_next, r);
         error = r->error;
     }
     return error == 0 ? finish(r) : error;

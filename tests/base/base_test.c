@@ -234,6 +234,21 @@ static void text_is_cut_between_characters(void **state)
     assert_null(text_head(TEXT_NULL, 2).data);
 }
 
+static void text_becomes_valid_json(void **state)
+{
+    static const char BYTES[] = "a\"\\\n\xe2\x82\xac\xff\xc0\x80";
+    struct buf out = { 0 };
+    (void)state;
+    text_put_json(text_of(BYTES), &out);
+    assert_true(text_is(text_part((char *)out.data, out.len),
+                        "\"a\\\"\\\\\\u000a\xe2\x82\xac\\ufffd\\ufffd\\ufffd\""));
+    buf_release(&out);
+    assert_false(text_is_utf8(text_of(BYTES)));
+    assert_false(text_is_utf8(text_of("\xed\xa0\x80"))); /* half of a pair */
+    assert_true(text_is_utf8(text_of("a\xe2\x82\xac")));
+    assert_true(text_is_utf8(TEXT_NULL));
+}
+
 static void text_parses_whole_numbers_only(void **state)
 {
     (void)state;
@@ -340,6 +355,7 @@ int main(void)
         cmocka_unit_test(text_parses_whole_numbers_only),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(messages_are_filtered_and_cleaned),
+        cmocka_unit_test(text_becomes_valid_json),
         cmocka_unit_test(metrics_render_in_the_text_format),
         cmocka_unit_test(states_move_along_the_table),
     };

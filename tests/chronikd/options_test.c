@@ -517,6 +517,40 @@ static void bad_voters_are_refused(void **state)
     refused(s, "this node, 9, is not among them");
 }
 
+/* ---- --dump-log -------------------------------------------------------------------------------*/
+
+static void a_dump_may_be_asked_for_one_partition(void **state)
+{
+    struct scene *s = *state;
+    env(s, "KAFKA_BROKER_ID=nonsense"); /* settings are none of its business */
+    arg(s, "--dump-log");
+    arg(s, "/data");
+    arg(s, "--partition=a-topic-12");
+    arg(s, "--records");
+    arg(s, "--json");
+    assert_int_equal(run(s), 0);
+    assert_int_equal(s->options.action, OPTIONS_DUMP);
+    assert_string_equal(s->options.dump.dir, "/data");
+    assert_string_equal(s->options.dump.topic, "a-topic");
+    assert_int_equal(s->options.dump.partition, 12);
+    assert_true(s->options.dump.records && s->options.dump.json);
+}
+
+static void what_goes_with_a_dump_goes_with_nothing_else(void **state)
+{
+    static const char *const ALONE[] = { "--partition=t-1", "--records", "--json" };
+    struct scene *s = *state;
+    arg(s, "--partition=t");
+    assert_int_equal(run(s), EXIT_USAGE);
+    for (unsigned i = 0; i < countof(ALONE); i++) {
+        options_release(&s->options);
+        free(s->argv[--s->argc]);
+        arg(s, ALONE[i]);
+        assert_int_equal(run(s), EXIT_USAGE);
+        assert_true(said(s, DIAG_ERROR, "goes with --dump-log only"));
+    }
+}
+
 #define SCENE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -551,6 +585,8 @@ int main(void)
         SCENE_TEST(a_named_controller_listener_is_the_one_between_nodes),
         SCENE_TEST(a_lone_voter_is_a_single_node),
         SCENE_TEST(bad_voters_are_refused),
+        SCENE_TEST(a_dump_may_be_asked_for_one_partition),
+        SCENE_TEST(what_goes_with_a_dump_goes_with_nothing_else),
     };
     return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
  * has it, and the same after a crash at any time. */
 #include "store_test.h"
 
+#include <chronik/storage/kafka_files.h>
+
 static const struct log_config SMALL = {
     .segment_bytes = 3000,
     .segment_ms = INT64_MAX,
@@ -113,6 +115,46 @@ static void an_epoch_that_began_where_the_log_is_cut_is_forgotten(void **state)
         assert_int_equal(log_epoch_at(log, 14), 1);
         assert_int_equal(log_last_epoch(log), 2);
         bed_expect(bed, log, 0, 0, 15);
+/* The offset that the second segment begins with. */
+static int64_t second_segment(const struct bed *bed)
+{
+    char *path = mem_sprintf("%s/t-0", bed->dir);
+    struct dir_entry *entries;
+    size_t n;
+    int64_t base = 0;
+    assert_int_equal(dir_list(path, &entries, &n), 0);
+    for (size_t i = 0; i < n && base == 0; i++) {
+        struct log_file_name name;
+        if (log_file_parse(text_of(entries[i].name), &name) && name.kind == LOG_FILE_SEGMENT) {
+            base = name.offset;
+        }
+    }
+    dir_list_free(entries, n);
+    free(path);
+    assert_true(base > 0);
+    return base;
+}
+
+static void a_cut_inside_the_first_batch_of_a_segment_leaves_it_empty(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 40);
+    bed_close(bed);
+    int64_t base = second_segment(bed);
+    for (unsigned round = 0; round < 2; round++) {
+        bed_open(bed);
+        truncate_to(bed, base + 2);
+        assert_int_equal(log_end(bed->log), base);
+        bed_close(bed);
+        bed_open(bed);
+        assert_null(log_damage(bed->log));
+        bed_expect(bed, bed->log, 0, 0, (size_t)base);
+        fill(bed, (uint64_t)base, 1);
+        bed_crash(bed);
+        bed_open(bed);
+        assert_null(log_damage(bed->log));
+        bed_expect(bed, bed->log, 0, 0, (size_t)base + 5);
         bed_close(bed);
     }
 }
@@ -304,6 +346,7 @@ int main(void)
         BOTH_BACKENDS(a_truncated_log_goes_on_from_the_cut),
         BOTH_BACKENDS(a_cut_inside_a_batch_takes_the_whole_batch),
         BOTH_BACKENDS(an_epoch_that_began_where_the_log_is_cut_is_forgotten),
+        BOTH_BACKENDS(a_cut_inside_the_first_batch_of_a_segment_leaves_it_empty),
         BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
         BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
         BOTH_BACKENDS(a_start_behind_the_end_empties_the_log),

@@ -4,6 +4,7 @@
  *
  * A crash may lose what was not durable, in order: what is found must be the state after some
  * prefix of the operations since all was known to be durable, and hold everything acknowledged. */
+#include "dump_bed.h"
 #include "store_test.h"
 
 enum { LOGS = 4, PRODUCERS = 3, WINDOW = 5 };
@@ -342,12 +343,37 @@ static void no_damage(struct log *log, void *arg)
     }
 }
 
+/* What is found, a dump has shown before, record by record. */
+static void compare_records(struct world *w, const struct dumped_dir *dumped)
+{
+    for (size_t i = 0; i < dumped->n; i++) {
+        const struct dumped_log *shown = &dumped->logs[i];
+        struct log *log = store_find(w->bed.store, &shown->topic_id, shown->partition);
+        assert_non_null(log);
+        struct ids ids = bed_read(&w->bed, log, shown->start, 100000);
+        assert_int_equal(ids.error, 0);
+        assert_int_equal(ids.n, shown->n);
+        for (size_t k = 0; k < ids.n; k++) {
+            assert_int_equal(ids.id[k], shown->id[k]);
+            assert_int_equal(ids.offset[k], shown->offset[k]);
+        }
+        ids_release(&ids);
+    }
+}
+
 static void reopen(struct world *w)
 {
+    struct dumped_dir dumped;
+    assert_int_equal(dir_dump(&dumped, w->bed.dir, NULL, 0), 0);
+    if (dumped.n_damage > 0) {
+        fail_msg("%s", dumped.damage);
+    }
     if (bed_try_open(&w->bed) != 0) {
         fail_msg("%s", w->bed.message);
     }
     store_each(w->bed.store, no_damage, NULL);
+    compare_records(w, &dumped);
+    dir_dump_release(&dumped);
 }
 
 static void configure(struct log *log, void *arg)

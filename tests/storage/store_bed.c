@@ -1,6 +1,8 @@
 /* What the tests of the store share. */
 #include "store_test.h"
 
+#include "dump_bed.h"
+
 /* ---- events -----------------------------------------------------------------------------------*/
 
 static void opened(void *arg, int error, const char *message)
@@ -155,15 +157,22 @@ int bed_tear_down(void **state)
     return 0;
 }
 
+/* Whoever opens a store, a dump has told before what will be found. */
 int bed_try_open(struct bed *bed)
 {
+    struct dumped_dir dumped;
+    int error = dir_dump(&dumped, bed->dir, NULL, 0);
     bed->opened = bed->closed = bed->failed = bed->room = false;
     bed->store = store_open(bed->loop, bed->dir, &bed->config, &EVENTS, bed);
     bed_run(bed, is_opened);
     if (bed->error != 0) {
         store_free(bed->store);
         bed->store = NULL;
+    } else {
+        assert_int_equal(error, 0);
+        dir_dump_compare(&dumped, bed->store);
     }
+    dir_dump_release(&dumped);
     return bed->error;
 }
 

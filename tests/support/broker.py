@@ -3,6 +3,7 @@
 Every process is started by us, in a session of its own, and ended by its own id.
 """
 
+import json
 import os
 import signal
 import socket
@@ -43,6 +44,33 @@ def wait_until(condition, seconds, what, pause=0.01):
         if time.monotonic() > end:
             raise Failed("%s: not within %d s" % (what, seconds))
         time.sleep(pause)
+
+
+class Dump:
+    """The output of `chronikd --dump-log … --records --json`."""
+
+    def __init__(self, code, out, err):
+        self.code = code
+        self.err = err
+        self.logs = {}     # "topic-0": what it says of the log, with its batches and records
+        self.damage = []
+        self.notes = []
+        for line in map(json.loads, out.splitlines()):
+            kind = line.pop("type")
+            if kind == "log":
+                log = {**line, "batches": [], "records": []}
+                self.logs["%s-%d" % (line["topic"], line["partition"])] = log
+            elif kind == "batch":
+                log["batches"].append(line)
+            elif kind == "record":
+                log["records"].append(line)
+            else:
+                (self.damage if kind == "damage" else self.notes).append(line)
+
+    def values(self, partition):
+        """Offset -> value, of one partition; nothing where there is none."""
+        log = self.logs.get(partition, {"records": []})
+        return {record["offset"]: record["value"] for record in log["records"]}
 
 
 class Broker:
@@ -193,6 +221,15 @@ class Chronikd(Broker):
             return error.code, error.read().decode()
         except OSError:
             return 0, ""
+
+    def dump(self, partition=None):
+        """What `--dump-log` says of the directory, whether the broker runs or not: a Dump."""
+        command = [self.binary, "--dump-log", self.directory, "--records", "--json"]
+        if partition:
+            command += ["--partition", partition]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              cwd=self.work)
+        return Dump(done.returncode, done.stdout, done.stderr)
 
     def metrics(self):
         """Every series of /metrics with its value."""

@@ -47,6 +47,12 @@ struct text text_head(struct text t, size_t max);
 /* A whole decimal number that fits, with an optional sign and nothing around it; else false. */
 bool text_to_i64(struct text t, int64_t *ret_n);
 
+/* Is all of it valid UTF-8? */
+bool text_is_utf8(struct text t);
+
+/* Appends a JSON string, with its quotes; what is not valid UTF-8 becomes U+FFFD. */
+void text_put_json(struct text t, struct buf *out);
+
 /* A terminated copy. The caller frees it. */
 char *text_dup(struct text t);
 

@@ -28,6 +28,15 @@ enum options_action {
     OPTIONS_PRINT,  /* --print-config: options_print() */
     OPTIONS_HELP,   /* --help: options_help() */
     OPTIONS_VERSION, /* --version */
+    OPTIONS_DUMP,   /* --dump-log: print what a data directory holds (dump_log.c) */
+};
+
+/* What --dump-log is to print. */
+struct options_dump {
+    char *dir;
+    char *topic; /* of --partition; NULL: every partition */
+    int32_t partition;
+    bool records, json;
 };
 
 struct options_message {
@@ -74,6 +83,7 @@ struct options {
     bool strict;          /* --strict: an unknown setting is an error */
     bool dev;             /* --dev */
     char *file;           /* the properties file; NULL: none */
+    struct options_dump dump;
 };
 
 /* What the operator's wishes are read from. */

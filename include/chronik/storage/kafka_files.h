@@ -121,6 +121,9 @@ int offset_checkpoint_open(struct checkpoint_reader *reader, struct bytes file);
 /* The next entry; false at the end. */
 bool offset_checkpoint_next(struct checkpoint_reader *reader, struct offset_entry *ret_entry);
 
+/* The offset of one partition, or -1: it is not there, or the file cannot be understood. */
+int64_t offset_checkpoint_find(struct bytes file, const char *topic, int32_t partition);
+
 /* Appends an entry's line. */
 void offset_checkpoint_put(struct buf *out, const struct offset_entry *entry);
 
