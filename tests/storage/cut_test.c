@@ -115,6 +115,10 @@ static void an_epoch_that_began_where_the_log_is_cut_is_forgotten(void **state)
         assert_int_equal(log_epoch_at(log, 14), 1);
         assert_int_equal(log_last_epoch(log), 2);
         bed_expect(bed, log, 0, 0, 15);
+        bed_close(bed);
+    }
+}
+
 /* The offset that the second segment begins with. */
 static int64_t second_segment(const struct bed *bed)
 {
