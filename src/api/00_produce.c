@@ -364,8 +364,7 @@ static void time_is_up(struct timer *timer)
     for (size_t i = 0; i < state->n_parts; i++) {
         struct part *part = &state->parts[i];
         if (part->waits) {
-            partition_produce_cancel(&part->produce);
-            part->error = KAFKA_REQUEST_TIMED_OUT;
+            part->error = partition_produce_cancel(part->partition, &part->produce);
             settle(state, part);
         }
     }

@@ -77,7 +77,8 @@ static void link_opened(void *arg, struct peer_link *link)
     } else if (link_dialled(link)) {
         fetcher_opened(&broker->replicas, peer, kind_of(link_channel(link)));
     } else {
-        link_set_owner(link, feed_new(&broker->replicas, peer, &FEED, link));
+        bool catches_up = link_channel(link) == PEER_CATCH_UP;
+        link_set_owner(link, feed_new(&broker->replicas, peer, catches_up, &FEED, link));
     }
 }
 
@@ -197,6 +198,10 @@ int cluster_open(struct broker *broker)
     peers_metrics(broker->peers, &broker->metrics);
     struct config_layers layers = options_layers(options);
     broker->replicas.fetch_max_bytes = (int32_t)config_number(&layers, "replica.fetch.max.bytes");
+    broker->replicas.fetch_response_max_bytes =
+        (int32_t)config_number(&layers, "replica.fetch.response.max.bytes");
+    broker->replicas.fetch_wait_max_ms =
+        (int32_t)config_number(&layers, "replica.fetch.wait.max.ms");
     broker->replicas.transport = &CLUSTER_FETCH;
     broker->replicas.transport_arg = broker;
     return 0;

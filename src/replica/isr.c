@@ -51,6 +51,19 @@ static struct follower follower_init(const struct partition *p, int32_t broker)
     };
 }
 
+static bool knows_all(struct partition *p, const struct image_partition *state)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < state->n_replicas; i++) {
+        bool self = state->replicas[i] == p->replicas->node_id;
+        if (!self && find(p, state->replicas[i]) == NULL) {
+            return false;
+        }
+        n += !self;
+    }
+    return n == p->isr.n_followers;
+}
+
 static void rebuild(struct partition *p, const struct image_partition *state, bool forget)
 {
     struct isr *isr = &p->isr;
@@ -73,7 +86,7 @@ void isr_follow(struct partition *p, const struct image_partition *state, bool n
 {
     struct isr *isr = &p->isr;
     bool moved_on = state->epoch != isr->proposed_epoch;
-    if (new_epoch || state->n_replicas != isr->n_followers + 1) {
+    if (new_epoch || !knows_all(p, state)) {
         rebuild(p, state, new_epoch);
     }
     if (new_epoch || moved_on) {
@@ -96,6 +109,28 @@ bool isr_is_large_enough(const struct partition *p)
     return (int32_t)p->isr.n_committed >= need;
 }
 
+/* May it be a member: does it live, in the very life in which it fetched (rule 4, KIP-903)? */
+static bool is_eligible(const struct partition *p, const struct follower *f)
+{
+    const struct image_broker *broker = image_broker(meta_image(p->replicas->meta), f->broker);
+    return broker != NULL && !broker->fenced && !broker->stopping &&
+           broker->epoch == f->broker_epoch;
+}
+
+static bool may_join(const struct partition *p, const struct follower *f)
+{
+    return !f->in_isr && f->durable_end >= p->high_watermark && f->durable_end >= p->epoch_start &&
+           is_eligible(p, f);
+}
+
+/* Does it count: a member, one that may be a member already, or one that is about to be proposed?
+ * The latter, so that the committed end does not run away from a follower that has caught up. */
+static bool counts(const struct partition *p, const struct follower *f)
+{
+    return f->in_isr || (p->isr.proposing && f->proposed) ||
+           (!list_empty(&p->isr.link) && may_join(p, f));
+}
+
 int64_t isr_committed_end(const struct partition *p)
 {
     int64_t end = log_durable_end(p->log);
@@ -104,7 +139,7 @@ int64_t isr_committed_end(const struct partition *p)
     }
     for (unsigned i = 0; i < p->isr.n_followers; i++) {
         const struct follower *f = &p->isr.followers[i];
-        if (f->in_isr || (p->isr.proposing && f->proposed)) {
+        if (counts(p, f)) {
             end = min_i64(end, f->durable_end);
         }
     }
@@ -120,20 +155,6 @@ static void want_proposal(struct partition *p)
         list_push_back(&r->proposals, &p->isr.link);
         loop_defer(r->loop, LOOP_FLUSH, &r->send_proposals);
     }
-}
-
-/* May it be a member: does it live, in the very life in which it fetched (rule 4, KIP-903)? */
-static bool is_eligible(const struct partition *p, const struct follower *f)
-{
-    const struct image_broker *broker = image_broker(meta_image(p->replicas->meta), f->broker);
-    return broker != NULL && !broker->fenced && !broker->stopping &&
-           broker->epoch == f->broker_epoch;
-}
-
-static bool may_join(const struct partition *p, const struct follower *f)
-{
-    return !f->in_isr && f->durable_end >= p->high_watermark && f->durable_end >= p->epoch_start &&
-           is_eligible(p, f);
 }
 
 static bool lags(const struct partition *p, const struct follower *f, uint64_t now, uint64_t limit)
@@ -192,8 +213,7 @@ static void settle(struct partition *p, enum kafka_error error)
         want_proposal(p);
         return;
     case KAFKA_INVALID_UPDATE_VERSION:
-    case KAFKA_FENCED_LEADER_EPOCH:
-    case KAFKA_NOT_CONTROLLER: /* the metadata is ahead of this node, which will hear of it */
+    case KAFKA_FENCED_LEADER_EPOCH: /* the metadata is ahead of this node, which will hear of it */
         return;
     default:
         p->isr.proposing = p->isr.unknown;
@@ -298,7 +318,7 @@ static void note_progress(struct partition *p, struct follower *f)
     }
 }
 
-void isr_fetched(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end)
+void isr_begins(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end)
 {
     struct follower *f = find(p, broker);
     if (f == NULL || end > log_end(p->log)) {
@@ -310,16 +330,18 @@ void isr_fetched(struct partition *p, int32_t broker, int64_t broker_epoch, int6
         f->mark_end = INT64_MAX;
     }
     f->end = end;
+    f->durable_end = min_i64(f->durable_end, end);
 }
 
-void isr_became_durable(struct partition *p, int32_t broker, int64_t broker_epoch,
-                        int64_t durable_end)
+void isr_progress(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end,
+                  int64_t durable_end)
 {
     struct follower *f = find(p, broker);
-    if (f == NULL || f->broker_epoch != broker_epoch || durable_end > log_end(p->log) ||
-        durable_end > f->end) {
+    if (f == NULL || f->broker_epoch != broker_epoch || end > log_end(p->log) ||
+        durable_end > end) {
         return;
     }
+    f->end = end;
     f->durable_end = durable_end;
     note_progress(p, f);
     if (may_join(p, f)) {

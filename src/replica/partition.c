@@ -102,13 +102,25 @@ static int64_t committed_end(const struct partition *p)
     }
 }
 
+/* Nothing below the log start is wanted any more, whether it was committed or not. */
 static void move_high_watermark(struct partition *p)
 {
-    int64_t end = committed_end(p);
+    int64_t end = max_i64(committed_end(p), log_start_offset(p->log));
     if (end > p->high_watermark) {
         p->high_watermark = end;
         log_set_high_watermark(p->log, end);
         tell_watches(p);
+    }
+}
+
+/* The epoch begins where the log ends now; a truncation under way may still move that. */
+static void begin_epoch(struct partition *p)
+{
+    if (p->followed.truncation != NULL) {
+        p->epoch_start = INT64_MAX;
+    } else {
+        log_begin_epoch(p->log, p->leader_epoch);
+        p->epoch_start = log_end(p->log);
     }
 }
 
@@ -208,6 +220,7 @@ void partition_free(struct partition *p, bool deleted)
         }
     }
     fetcher_unfollow(p);
+    followed_release(&p->followed);
     isr_release(&p->isr);
     loop_task_cancel(&p->advance);
     p->replicas->n_partitions--;
@@ -220,8 +233,7 @@ static void lead(struct partition *p, const struct image_partition *state, bool 
     if (new_epoch || !leads) {
         fetcher_unfollow(p);
         leave_role(p, PARTITION_BECOMING);
-        log_begin_epoch(p->log, state->leader_epoch);
-        p->epoch_start = log_end(p->log);
+        begin_epoch(p);
     }
     isr_follow(p, state, new_epoch || !leads);
     isr_consider(p);
@@ -262,6 +274,15 @@ void partition_follow(struct partition *p, const struct image_partition *state)
     if (new_epoch) {
         fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
         tell_watches(p);
+    }
+    loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
+}
+
+void partition_was_cut(struct partition *p)
+{
+    p->high_watermark = min_i64(p->high_watermark, log_end(p->log));
+    if (p->role == PARTITION_BECOMING) {
+        begin_epoch(p);
     }
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
 }
@@ -386,9 +407,13 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
     return wait_or_answer(p, produce);
 }
 
-void partition_produce_cancel(struct produce *produce)
+/* Which error an append that was not answered in time gets: too few replicas are in sync since, or
+ * they are slow. */
+enum kafka_error partition_produce_cancel(struct partition *p, struct produce *produce)
 {
     list_remove(&produce->link);
+    return produce->acks < 0 && !isr_is_large_enough(p) ? KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND
+                                                        : KAFKA_REQUEST_TIMED_OUT;
 }
 
 /* ---- watching --------------------------------------------------------------------------------*/

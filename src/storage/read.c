@@ -484,6 +484,11 @@ static void locate(struct read_op *op)
 
 /* ---- the door ---------------------------------------------------------------------------------*/
 
+int64_t log_memory_start(const struct log *log)
+{
+    return log->n_segments > 0 ? tail_start(&log->tail) : log->start;
+}
+
 /* Answers from what is in memory: 0 or an error; -EINPROGRESS when it takes a segment. */
 static int read_now(struct log *log, struct log_read *read)
 {
@@ -498,7 +503,7 @@ static int read_now(struct log *log, struct log_read *read)
     if (read->offset >= below) {
         return 0;
     }
-    if (log->n_segments > 0 && read->offset < tail_start(&log->tail)) {
+    if (read->offset < log_memory_start(log)) {
         return -EINPROGRESS;
     }
     read_tail(log, read, below);

@@ -3,16 +3,18 @@
  * A follower opens one stream (a link of the channel PEER_FETCH) to each leader, and one more for
  * partitions that are far behind, so that catching up does not hold up the rest. Frames on it:
  *
- *   fetch    follower to leader: a Kafka Fetch request (version 18). Says from where on partitions
- *            are wanted: new ones, moved ones, forgotten ones; all others stay as said last.
- *   durable  follower to leader: up to where partitions are on its stable storage. Sent as soon as
- *            that moves; it never waits for a fetch (rule 7 of docs/durability.md).
+ *   fetch    follower to leader: a Kafka Fetch request (version 18). From where on partitions are
+ *            wanted: new ones, those that begin anew, forgotten ones. `session_epoch` counts up.
+ *   progress follower to leader: up to where partitions are written, and are on stable storage.
+ *            Sent as soon as the latter moves (rule 7 of docs/durability.md).
  *   records  leader to follower: a Kafka Fetch response: batches, errors, high watermarks.
+ *            `session_id` is the `session_epoch` of the newest fetch that the leader had taken: the
+ *            follower throws away what answers an older one than its last of that partition.
  *
- * The leader answers each `fetch` of a partition once: as soon as it has anything new, in the very
- * turn in which it was appended and before its own write is durable, so that all replicas write at
- * the same time. Then it waits for the follower's next one: at most one chunk of a partition is on
- * the way. */
+ * From a fetch on the leader sends all that comes, in the very turn in which it was appended and
+ * before its own write is durable, so that all replicas write at the same time. It does not wait
+ * for the follower, as long as less than two chunks of the partition (of replica.fetch.max.bytes)
+ * are on the way. An error ends this, until the follower fetches anew. */
 #ifndef CHRONIK_REPLICA_FEED_H
 #define CHRONIK_REPLICA_FEED_H
 
@@ -21,7 +23,7 @@
 struct feed;
 
 /* The first byte of every frame of a replication stream. */
-enum feed_frame { FEED_FETCH = 1, FEED_DURABLE, FEED_RECORDS };
+enum feed_frame { FEED_FETCH = 1, FEED_PROGRESS, FEED_RECORDS };
 
 enum { FEED_VERSION = 18 }; /* of Fetch */
 
@@ -32,7 +34,8 @@ struct feed_transport {
     size_t (*queued)(void *link);
 };
 
-struct feed *feed_new(struct replicas *replicas, int32_t follower,
+/* `catches_up`: the stream is for partitions that are far behind, and throttled. */
+struct feed *feed_new(struct replicas *replicas, int32_t follower, bool catches_up,
                       const struct feed_transport *transport, void *link);
 void feed_free(struct feed *feed);
 

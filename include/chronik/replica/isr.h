@@ -55,12 +55,14 @@ int64_t isr_committed_end(const struct partition *p);
 /* Enough members for acks=all (rule 5)? */
 bool isr_is_large_enough(const struct partition *p);
 
-/* A follower fetches from `end` on, in that broker epoch. */
-void isr_fetched(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end);
+/* A follower's log, up to `end`, is a prefix of the leader's: it goes on from there, in that broker
+ * epoch. What it had said before counts no more where it is above. */
+void isr_begins(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end);
 
-/* A follower has everything below `durable_end` on stable storage. */
-void isr_became_durable(struct partition *p, int32_t broker, int64_t broker_epoch,
-                        int64_t durable_end);
+/* Since then it has written everything below `end`, and everything below `durable_end` is on stable
+ * storage. */
+void isr_progress(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end,
+                  int64_t durable_end);
 
 /* Proposes followers that may join: what they have said may count only now. */
 void isr_consider(struct partition *p);

@@ -74,6 +74,9 @@ void partition_fail(struct partition *p);
  * */
 enum kafka_error partition_check_leader(const struct partition *p, int32_t client_epoch);
 
+/* The log of a follower was cut, and may be cut further before the last call of this. */
+void partition_was_cut(struct partition *p);
+
 /* Records were appended: followers hear of it in this turn. */
 void partition_appended(struct partition *p);
 
@@ -111,8 +114,10 @@ enum produce_outcome {
  * state says that it is new. */
 enum produce_outcome partition_produce(struct partition *p, struct produce *produce);
 
-/* Takes a produce that waits out of the list: its request timed out. */
-void partition_produce_cancel(struct produce *produce);
+/* Takes a produce that waits out of the list, since its request has timed out. The error for it:
+ * REQUEST_TIMED_OUT, or NOT_ENOUGH_REPLICAS_AFTER_APPEND when the in-sync set has become too small
+ * (rule 8). */
+enum kafka_error partition_produce_cancel(struct partition *p, struct produce *produce);
 
 /* ---- watching --------------------------------------------------------------------------------*/
 

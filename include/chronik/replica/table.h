@@ -45,7 +45,8 @@ struct replicas {
     void *transport_arg;
     struct list fetchers;             /* streams to leaders */
     int32_t fetch_max_bytes;          /* replica.fetch.max.bytes */
-    uint64_t catch_up_bytes_per_s;    /* 0: no limit */
+    int32_t fetch_response_max_bytes; /* replica.fetch.response.max.bytes */
+    int32_t fetch_wait_max_ms;        /* replica.fetch.wait.max.ms */
     struct list proposals;            /* struct isr: want another in-sync set */
     struct loop_task send_proposals;
     struct timer lag;                 /* looks for followers that lag */

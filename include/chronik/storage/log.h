@@ -108,6 +108,9 @@ struct log_read {
  * or unreadable. */
 int log_read(struct log *log, struct log_read *read);
 
+/* Reads from here on are answered from memory, at once. */
+int64_t log_memory_start(const struct log *log);
+
 /* Forgets a read under way: `done` will not be called. Harmless when none is. */
 void log_read_cancel(struct log_read *read);
 
