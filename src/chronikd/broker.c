@@ -110,14 +110,44 @@ static void unfenced(void *arg, enum kafka_error error, const void *response)
     presence_start(broker);
 }
 
+struct ends {
+    const struct broker *broker;
+    struct meta_broker_state_request *request;
+    size_t cap;
+};
+
+/* Where a log ends that is in sync, or may lead: somebody has to, if all were restarted. */
+static void add_end(struct log *log, void *arg)
+{
+    struct ends *ends = arg;
+    int32_t id = ends->broker->node_id, index = log_partition(log);
+    const struct image_partition *p =
+        image_partition(meta_image(ends->broker->meta), log_topic_id(log), index);
+    if (p == NULL || !(image_has(p->isr, p->n_isr, id) || image_has(p->elr, p->n_elr, id))) {
+        return;
+    }
+    struct meta_broker_state_request *request = ends->request;
+    request->ends = mem_grow(request->ends, &ends->cap, (size_t)request->n_ends + 1,
+                             sizeof *request->ends);
+    request->ends[request->n_ends++] = (struct meta_broker_state_request_end){
+        .topic_id = *log_topic_id(log),
+        .partition = index,
+        .last_epoch = log_last_epoch(log),
+        .end_offset = log_durable_end(log),
+    };
+}
+
 static void serve(struct broker *broker)
 {
-    const struct meta_broker_state_request request = {
+    struct meta_broker_state_request request = {
         .epoch = meta_broker_epoch(broker->meta),
         .fenced = false,
     };
+    struct ends ends = { .broker = broker, .request = &request };
     replicas_start(&broker->replicas, broker->store, broker->meta);
+    store_each(broker->store, add_end, &ends);
     meta_broker_state(broker->meta, &request, far_deadline(broker), unfenced, broker);
+    free(request.ends);
 }
 
 /* ---- reporting what a directory holds --------------------------------------------------------*/

@@ -7,7 +7,6 @@
 /* Why a setting changes nothing here: complete sentences for docs/config.md. */
 #define ALWAYS_CONTROLLED   "A clean stop always hands leadership over first."
 #define ALWAYS_DURABLE      "Every acknowledged record is on stable storage already."
-#define ASKED_FOR           "Leadership goes back when ElectLeaders asks for it."
 #define BOTH_ROLES          "Every node is broker and controller."
 #define BOUNDED_BY_BYTES    "Requests are bounded by bytes, not by number."
 #define CONTROLLER_LISTENER "Nodes talk to each other on the listener of controller.listener.names."

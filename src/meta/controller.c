@@ -1,8 +1,6 @@
 /* The table of requests, and decisions as bytes. */
 #include "controller.h"
 
-#include "elector.h"
-
 #include <chronik/wire/codec.h>
 
 /* ---- items ------------------------------------------------------------------------------------*/
@@ -307,6 +305,9 @@ void controller_elector(const struct controller *c, struct decision *d, struct e
 {
     struct config_layers layers = controller_layers(c);
     elector_init(ret_e, c->image, d->arena, &layers);
+    ret_e->ends = c->ends;
+    ret_e->n_ends = c->n_ends;
+    ret_e->hurried = c->hurried;
     for (size_t i = 0; i < image_broker_count(c->image); i++) {
         const struct image_broker *b = image_broker_at(c->image, i);
         const struct controller_voter *v = find_voter(c, b->id);
@@ -318,10 +319,54 @@ void controller_elector(const struct controller *c, struct decision *d, struct e
     }
 }
 
-void decision_add_changes(struct decision *d, const struct elector *e)
+void controller_add_changes(struct controller *c, struct decision *d, struct elector *e)
 {
+    c->elects = c->elects || e->waits;
     if (e->n > 0) {
         struct command_change_partitions changes = elector_command(e);
         decision_add(d, COMMAND_CHANGE_PARTITIONS, -1, &changes);
+    }
+    elector_release(e);
+}
+
+/* ---- what only the controller knows -----------------------------------------------------------*/
+
+void controller_forget(struct controller *c)
+{
+    for (size_t i = 0; i < c->n_ends; i++) {
+        free(c->ends[i].items);
+    }
+    c->n_hellos = 0;
+    c->n_ends = 0;
+    c->impatient = c->hurried = c->balances = c->came_in_sync = false;
+    c->elects = true;
+}
+
+void controller_note_ends(struct controller *c, int32_t node,
+                          const struct meta_broker_state_request *request)
+{
+    size_t at = 0, n = (size_t)request->n_ends;
+    while (at < c->n_ends && c->ends[at].broker != node) {
+        at++;
+    }
+    if (at == CONTROLLER_VOTERS_MAX) {
+        return;
+    }
+    if (at == c->n_ends) {
+        c->ends[c->n_ends++] = (struct log_ends){ .broker = node };
+    }
+    struct log_ends *ends = &c->ends[at];
+    ends->epoch = request->epoch;
+    ends->n = n;
+    ends->items = mem_realloc_array(ends->items, n, sizeof *ends->items);
+    for (size_t i = 0; i < n; i++) {
+        const struct meta_broker_state_request_end *from = &request->ends[i];
+        ends->items[i] = (struct log_end){ .topic_id = from->topic_id,
+                                           .partition = from->partition,
+                                           .last_epoch = from->last_epoch,
+                                           .offset = from->end_offset };
+    }
+    if (n > 0) {
+        qsort(ends->items, n, sizeof *ends->items, log_end_compare);
     }
 }

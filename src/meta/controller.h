@@ -14,13 +14,15 @@
  *   controller_topics.c     create, delete, add partitions
  *   controller_configs.c    settings, features
  *   controller_partitions.c in-sync sets, elections asked for, producer ids
- *   controller_duties.c     what it does without being asked: fences who is gone
+ *   controller_duties.c     what it does without being asked: fences, elects, balances
  *   placement.c             which brokers hold which replica
  *   elector.c               which replica leads */
 #ifndef CHRONIK_SRC_META_CONTROLLER_H
 #define CHRONIK_SRC_META_CONTROLLER_H
 
 #include "command_kind.h"
+
+#include "elector.h"
 
 #include <chronik/base/arena.h>
 #include <chronik/base/random.h>
@@ -29,8 +31,6 @@
 #include <chronik/meta/meta.h>
 
 enum { CONTROLLER_VOTERS_MAX = 16 };
-
-struct elector;
 
 /* How a node looks from here (meta_liveness.c). */
 struct controller_voter {
@@ -68,7 +68,16 @@ struct controller {
     bool impatient; /* form the cluster with the majority that is there */
     struct controller_report *reports;
     size_t n_reports;
+    struct log_ends ends[CONTROLLER_VOTERS_MAX]; /* as brokers have said when they began to serve */
+    size_t n_ends;
+    bool elects;        /* there may be partitions without a leader that wait for others */
+    bool hurried;       /* they have waited long enough */
+    bool balances;      /* preferred leaders are to lead again */
+    bool came_in_sync;  /* a replica has: there may be something to balance soon */
 };
+
+/* Forgets what only the controller knows: at the beginning and at the end of its office. */
+void controller_forget(struct controller *c);
 
 /* One decision under way. */
 struct decision {
@@ -139,8 +148,13 @@ bool controller_misses(const struct controller *c, const struct image_broker *br
 /* An elector that knows what the controller knows of the brokers' lives. */
 void controller_elector(const struct controller *c, struct decision *d, struct elector *ret_e);
 
-/* Adds all changes that were worked out, as one command of the controller itself. */
-void decision_add_changes(struct decision *d, const struct elector *e);
+/* Adds all changes that were worked out, as one command of the controller itself, and releases the
+ * elector. */
+void controller_add_changes(struct controller *c, struct decision *d, struct elector *e);
+
+/* A broker says where its logs end. */
+void controller_note_ends(struct controller *c, int32_t node,
+                          const struct meta_broker_state_request *request);
 
 /* ---- duties -----------------------------------------------------------------------------------*/
 

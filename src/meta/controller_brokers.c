@@ -10,7 +10,6 @@
  * highest last epoch and durable end becomes its in-sync set. */
 #include "controller.h"
 
-#include "elector.h"
 #include "placement.h"
 #include "topic_name.h"
 
@@ -145,8 +144,7 @@ static void leave_partitions(struct controller *c,
     }
     controller_elector(c, d, &e);
     elector_restart(&e, b->id, request->previous_epoch == b->epoch, proven && !request->damaged);
-    decision_add_changes(d, &e);
-    elector_release(&e);
+    controller_add_changes(c, d, &e);
 }
 
 static void add_registration(const struct meta_register_broker_request *request, struct decision *d)
@@ -215,11 +213,14 @@ enum decide_result decide_broker_state(struct controller *c, const void *in, str
         .id = b->id, .epoch = b->epoch, .fenced = request->fenced, .stopping = request->stopping
     };
     struct elector e;
+    if (request->n_ends > 0) {
+        controller_note_ends(c, b->id, request);
+    }
     controller_elector(c, d, &e);
     if (request->fenced) {
         elector_take_down(&e, b->id);
         elector_fence(&e);
-        decision_add_changes(d, &e);
+        controller_add_changes(c, d, &e);
         decision_add(d, COMMAND_SET_BROKER_STATE, 0, &command);
     } else {
         decision_add(d, COMMAND_SET_BROKER_STATE, 0, &command);
@@ -228,9 +229,8 @@ enum decide_result decide_broker_state(struct controller *c, const void *in, str
         } else {
             elector_unfence(&e, b->id);
         }
-        decision_add_changes(d, &e);
+        controller_add_changes(c, d, &e);
     }
-    elector_release(&e);
     return DECIDE_DONE;
 }
 

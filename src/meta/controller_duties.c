@@ -5,10 +5,11 @@
  * not applied is simply found again.
  *
  *   fencing   brokers whose life is over lose their places in in-sync sets and what they led: all
- *             of them, and all their partitions, in one entry */
+ *             of them, and all their partitions, in one entry
+ *   electing  where an election waited for others that may come (rule 17 b)
+ *   balance   leadership goes back to the preferred replicas that are in sync: some at a time, so
+ *             that requests are not held up */
 #include "controller.h"
-
-#include "elector.h"
 
 /* ---- fencing ----------------------------------------------------------------------------------*/
 
@@ -25,8 +26,7 @@ static void fence_the_missing(struct controller *c, struct decision *d)
     }
     controller_elector(c, d, &e);
     elector_fence(&e);
-    decision_add_changes(d, &e);
-    elector_release(&e);
+    controller_add_changes(c, d, &e);
     for (size_t i = 0; i < image_broker_count(c->image); i++) {
         const struct image_broker *b = image_broker_at(c->image, i);
         const struct command_set_broker_state command = { .id = b->id, .epoch = b->epoch,
@@ -37,10 +37,42 @@ static void fence_the_missing(struct controller *c, struct decision *d)
     }
 }
 
+/* ---- electing ---------------------------------------------------------------------------------*/
+
+static void elect_the_leaderless(struct controller *c, struct decision *d)
+{
+    struct elector e;
+    if (!c->elects) {
+        return;
+    }
+    controller_elector(c, d, &e);
+    elector_elect_leaderless(&e);
+    c->elects = c->hurried = false;
+    controller_add_changes(c, d, &e); /* it waits again, if one has to */
+}
+
+/* ---- balance ----------------------------------------------------------------------------------*/
+
+static void balance_leaders(struct controller *c, struct decision *d)
+{
+    enum { CHANGES_MAX = 1000 };
+    struct config_layers layers = controller_layers(c);
+    struct elector e;
+    if (!c->balances || !config_bool(&layers, "auto.leader.rebalance.enable")) {
+        return;
+    }
+    controller_elector(c, d, &e);
+    elector_balance(&e, CHANGES_MAX);
+    c->balances = e.n == CHANGES_MAX;
+    controller_add_changes(c, d, &e);
+}
+
 /* ---- the table --------------------------------------------------------------------------------*/
 
 static void (*const DUTIES[])(struct controller *c, struct decision *d) = {
     fence_the_missing,
+    elect_the_leaderless,
+    balance_leaders,
 };
 
 void controller_decide_duty(struct controller *c, struct decision *d)

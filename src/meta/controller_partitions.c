@@ -6,8 +6,6 @@
  * that is about to stop, though, may let in who is to take over. */
 #include "controller.h"
 
-#include "elector.h"
-
 enum { PRODUCER_ID_BLOCK = 1000 };
 
 /* ---- in-sync sets -----------------------------------------------------------------------------*/
@@ -81,6 +79,7 @@ static enum kafka_error change_one(struct controller *c, struct decision *d, str
     }
     error = check_members(c->image, asked, d->id.node);
     if (error == KAFKA_NONE) {
+        c->came_in_sync = c->came_in_sync || asked->n_isr > p->n_isr;
         elector_set_isr(e, topic, asked->partition, isr, asked->n_isr, asked->recovery);
     }
     return error;

@@ -5,7 +5,7 @@
  * bound to the two epochs. All changes of one event go into one command. */
 #include "elector.h"
 
-enum { LEADER_STAYS = -2, RECOVERY_STAYS = -1, NOBODY = -1 };
+enum { LEADER_STAYS = -2, RECOVERY_STAYS = -1, NOBODY = -1, WAITS = -2 };
 
 /* What a partition is to become. */
 struct plan {
@@ -17,6 +17,7 @@ struct plan {
     int8_t recovery;
     unsigned min_isr;
     bool unclean_allowed;
+    bool waits; /* the election does, for others */
 };
 
 void elector_init(struct elector *e, const struct image *image, struct arena *arena,
@@ -147,20 +148,82 @@ static int32_t first_serving(const struct elector *e, const struct plan *plan,
     return NOBODY;
 }
 
-static void elect(const struct elector *e, struct plan *plan)
+int log_end_compare(const void *a, const void *b)
+{
+    const struct log_end *x = a, *y = b;
+    int order = memcmp(x->topic_id.bytes, y->topic_id.bytes, sizeof x->topic_id.bytes);
+    return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+/* Where a replica's log ended when its broker was started; NULL: it was not restarted. */
+static const struct log_end *find_end(const struct elector *e, const struct plan *plan, int32_t id)
+{
+    const struct image_broker *b = image_broker(e->image, id);
+    const struct log_end key = { .topic_id = plan->topic->id, .partition = plan->partition };
+    for (size_t i = 0; b != NULL && i < e->n_ends; i++) {
+        const struct log_ends *ends = &e->ends[i];
+        if (ends->broker == id && ends->epoch == b->epoch && ends->n > 0) {
+            return bsearch(&key, ends->items, ends->n, sizeof key, log_end_compare);
+        }
+    }
+    return NULL;
+}
+
+static bool goes_further(const struct log_end *a, const struct log_end *b)
+{
+    return b == NULL || a->last_epoch > b->last_epoch ||
+           (a->last_epoch == b->last_epoch && a->offset > b->offset);
+}
+
+/* Any of the eligible has all that was acknowledged. Who was restarted may have lost it all the
+ * same, if its disk has lied: of those, the one with the most, when all have come, or time is
+ * up. */
+static int32_t first_eligible(struct elector *e, const struct plan *plan)
+{
+    const struct log_end *best_end = NULL;
+    int32_t best = NOBODY;
+    unsigned n_serving = 0;
+    for (unsigned i = 0; i < plan->now->n_replicas; i++) {
+        int32_t id = plan->now->replicas[i];
+        if (!has(&plan->elr, id) || !serves(e, id)) {
+            continue;
+        }
+        const struct log_end *end = find_end(e, plan, id);
+        n_serving++;
+        if (end == NULL) {
+            return id;
+        }
+        if (goes_further(end, best_end)) {
+            best = id;
+            best_end = end;
+        }
+    }
+    bool waits = best != NOBODY && n_serving < plan->elr.n && !e->hurried;
+    e->waits = e->waits || waits;
+    return waits ? WAITS : best;
+}
+
+static void elect_eligible(struct elector *e, struct plan *plan)
+{
+    int32_t leader = first_eligible(e, plan);
+    plan->waits = leader == WAITS;
+    if (leader >= 0) {
+        plan->leader = leader;
+        drop(&plan->elr, leader);
+        add(&plan->isr, leader);
+    }
+}
+
+static void elect(struct elector *e, struct plan *plan)
 {
     if (plan->leader != NOBODY && has(&plan->isr, plan->leader) && serves(e, plan->leader)) {
         return;
     }
     plan->leader = first_serving(e, plan, &plan->isr);
     if (plan->leader == NOBODY && plan->isr.n == 0) {
-        plan->leader = first_serving(e, plan, &plan->elr);
-        if (plan->leader != NOBODY) {
-            drop(&plan->elr, plan->leader);
-            add(&plan->isr, plan->leader);
-        }
+        elect_eligible(e, plan);
     }
-    if (plan->leader == NOBODY && plan->unclean_allowed) {
+    if (plan->leader == NOBODY && !plan->waits && plan->unclean_allowed) {
         plan->leader = first_serving(e, plan, NULL);
         if (plan->leader != NOBODY) {
             plan->isr = set_of(&plan->leader, 1);
@@ -321,6 +384,20 @@ void elector_unfence(struct elector *e, int32_t broker)
     each_replica(e, &one, plan_unfence);
 }
 
+void elector_elect_leaderless(struct elector *e)
+{
+    for (size_t t = 0; t < image_topic_count(e->image); t++) {
+        const struct image_topic *topic = image_topic_at(e->image, t);
+        for (int32_t i = 0; i < topic->n_partitions; i++) {
+            if (topic->partitions[i].leader == NOBODY) {
+                struct plan plan = plan_for(e, topic, i);
+                elect(e, &plan);
+                propose(e, &plan);
+            }
+        }
+    }
+}
+
 /* A broker that stops gives way: others lead, and the in-sync set does without it. Where nobody can
  * take over it stays: until it is fenced, it serves. */
 static void give_way(const struct elector *e, struct plan *plan, int32_t broker)
@@ -395,6 +472,7 @@ enum kafka_error elector_elect(struct elector *e, const struct image_topic *topi
         return KAFKA_ELECTION_NOT_NEEDED;
     }
     plan.unclean_allowed = true;
+    e->hurried = true;
     elect(e, &plan);
     if (plan.leader == NOBODY) {
         return KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE;

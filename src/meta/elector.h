@@ -7,7 +7,9 @@
  *
  *   1. the leader there is, if it is in sync and serves
  *   2. the first replica, in order of preference, that is in sync and serves
- *   3. when nobody is in sync any more: the first eligible replica that serves
+ *   3. when nobody is in sync any more: an eligible replica that serves. One that was up all the
+ *      time leads at once. When all of them have been restarted (a power cut), the others are
+ *      waited for, for a bounded time, and the one whose log goes furthest leads
  *   4. nobody. Where the topic allows it, or an operator asks, any replica that serves: unclean
  *
  * A replica that leaves the in-sync set while that is smaller than min.insync.replicas becomes
@@ -26,6 +28,23 @@ struct elector_set {
     unsigned n;
 };
 
+/* Where a log ended, durably, when its broker was started. */
+struct log_end {
+    struct uuid topic_id;
+    int32_t partition, last_epoch;
+    int64_t offset;
+};
+
+/* What a broker has said of its logs, in this life; sorted by topic and partition. */
+struct log_ends {
+    int32_t broker;
+    int64_t epoch;
+    struct log_end *items;
+    size_t n;
+};
+
+int log_end_compare(const void *a, const void *b);
+
 /* Changes of partitions being worked out. */
 struct elector {
     const struct image *image;
@@ -36,6 +55,10 @@ struct elector {
     struct elector_set down;     /* brokers that do not serve, whatever the image says */
     struct elector_set doubtful; /* brokers of which nobody knows whether they live: they may lead,
                                     but are no reason to do without another one */
+    const struct log_ends *ends; /* of brokers that were restarted */
+    size_t n_ends;
+    bool hurried;       /* nobody is waited for any longer */
+    bool waits;         /* out: an election waits for others to say where their logs end */
     struct command_change_partitions_change *changes;
     size_t n, cap;
 };
@@ -59,6 +82,9 @@ void elector_restart(struct elector *e, int32_t broker, bool clean, bool proven)
 
 /* A broker serves from now on: partitions without a leader may get one. */
 void elector_unfence(struct elector *e, int32_t broker);
+
+/* Elects where there is no leader. */
+void elector_elect_leaderless(struct elector *e);
 
 /* A broker is about to stop: others lead where they can. */
 void elector_stop(struct elector *e, int32_t broker);

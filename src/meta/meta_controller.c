@@ -15,13 +15,62 @@
 #include <errno.h>
 #include <inttypes.h>
 
-enum { PATIENCE_S = 5 };
+enum {
+    PATIENCE_S = 5,        /* for voters that have never come, and for where logs end */
+    BALANCE_SOON_MS = 500, /* after a replica has come in sync: others may follow */
+};
 
 static void patience_ended(struct timer *timer)
 {
     struct meta *meta = container_of(timer, struct meta, impatience);
     meta->controller.impatient = true;
     meta_controller_news(meta);
+}
+
+static void hurry(struct timer *timer)
+{
+    struct meta *meta = container_of(timer, struct meta, hurry);
+    meta->controller.hurried = true;
+    meta_controller_news(meta);
+}
+
+static void set_balance(struct meta *meta, uint64_t in_ns)
+{
+    meta->balance_at_ns = loop_now_ns(meta->loop) + in_ns;
+    timer_set_at(&meta->balance, meta->balance_at_ns);
+}
+
+static void balance(struct timer *timer)
+{
+    struct meta *meta = container_of(timer, struct meta, balance);
+    struct config_layers layers = controller_layers(&meta->controller);
+    int64_t every_s = config_number(&layers, "leader.imbalance.check.interval.seconds");
+    meta->controller.balances = true;
+    meta_controller_news(meta);
+    set_balance(meta, (uint64_t)every_s * NS_PER_S);
+}
+
+/* What a decision has left to be done later. */
+static void set_timers(struct meta *meta)
+{
+    struct controller *c = &meta->controller;
+    uint64_t soon_ns = BALANCE_SOON_MS * NS_PER_MS;
+    if (c->elects && !timer_is_set(&meta->hurry)) {
+        timer_set_in(&meta->hurry, PATIENCE_S * NS_PER_S);
+    } else if (!c->elects) {
+        timer_cancel(&meta->hurry);
+    }
+    if (c->came_in_sync && meta->balance_at_ns > loop_now_ns(meta->loop) + soon_ns) {
+        set_balance(meta, soon_ns);
+    }
+    c->came_in_sync = false;
+}
+
+static void cancel_timers(struct meta *meta)
+{
+    timer_cancel(&meta->impatience);
+    timer_cancel(&meta->hurry);
+    timer_cancel(&meta->balance);
 }
 
 void meta_controller_news(struct meta *meta)
@@ -43,6 +92,8 @@ void meta_controller_init(struct meta *meta, const struct meta_config *config)
     list_init(&meta->asked);
     meta->news = 1;
     timer_init(&meta->impatience, meta->loop, patience_ended);
+    timer_init(&meta->hurry, meta->loop, hurry);
+    timer_init(&meta->balance, meta->loop, balance);
 }
 
 /* ---- the queue --------------------------------------------------------------------------------*/
@@ -66,7 +117,8 @@ static void drop_all(struct meta *meta)
 void meta_controller_release(struct meta *meta)
 {
     drop_all(meta);
-    timer_cancel(&meta->impatience);
+    cancel_timers(meta);
+    controller_forget(&meta->controller);
     free(meta->controller.reports);
 }
 
@@ -143,11 +195,15 @@ void meta_controller_role(struct meta *meta)
     struct controller *c = &meta->controller;
     if (!meta->role.leads) {
         drop_all(meta);
-        meta->in_flight = 0;
-        c->n_hellos = 0;
-        c->impatient = false;
-        timer_cancel(&meta->impatience);
+        meta->in_flight = meta->office_term = 0;
+        controller_forget(c);
+        cancel_timers(meta);
         return;
+    }
+    if (meta->office_term != meta->role.term) {
+        meta->office_term = meta->role.term;
+        controller_forget(c);
+        balance(&meta->balance);
     }
     if (meta->role.ready && meta->in_flight == 0) {
         diag_info(meta->diag, DIAG_ELECTOR, "in office term=%" PRIu64, meta->role.term);
@@ -304,8 +360,11 @@ void meta_controller_work(struct meta *meta)
     do_duties(meta);
     list_each (it, &meta->asked) {
         if (!may_decide(meta)) {
-            return;
+            break;
         }
         look_at(meta, container_of(it, struct asked, link));
+    }
+    if (meta->role.ready) {
+        set_timers(meta);
     }
 }

@@ -125,6 +125,10 @@ struct meta {
     uint64_t in_flight;         /* index of the entry that was proposed; 0: none */
     uint64_t proposed_ns;
     struct timer impatience;
+    uint64_t office_term;       /* in which it leads; 0: it does not */
+    struct timer hurry;         /* elections have waited long enough for others */
+    struct timer balance;       /* preferred leaders */
+    uint64_t balance_at_ns;
 
     uint64_t entries_applied, entries_proposed, requests_asked, requests_timed_out;
     struct metric_histogram commit_time;

@@ -577,6 +577,86 @@ static void all_that_are_gone_are_fenced_in_one_entry(void **state)
     end(&t);
 }
 
+static void preferred_leaders_lead_again_when_it_is_time(void **state)
+{
+    (void)state;
+    struct decide_case t;
+    begin(&t, 3, NULL);
+    apply_topic(t.image, "t", 1, 3, (int32_t[]){ 1, 2 }, 2);
+    for (int32_t i = 0; i < 3; i++) {
+        const struct image_partition *p = partition_of(t.image, "t", i);
+        struct command_change_partitions_change change = command_change_partitions_change_default;
+        change.topic_id.bytes[0] = 1;
+        change.partition = i;
+        change.leader_epoch = p->leader_epoch;
+        change.partition_epoch = p->epoch;
+        change.leader = 2;
+        change.n_isr = change.n_elr = change.n_replicas = change.n_adding = change.n_removing =
+            change.n_directories = -1;
+        const struct command_change_partitions c = { .changes = &change, .n_changes = 1 };
+        assert_int_equal(apply_one(t.image, COMMAND_CHANGE_PARTITIONS, &c).error, KAFKA_NONE);
+    }
+    assert_false(does_duty(&t)); /* nobody has asked */
+    t.c.balances = true;
+    uint64_t index = image_index(t.image);
+    assert_true(does_duty(&t));
+    assert_int_equal(image_index(t.image), index + 1); /* one entry for all */
+    for (int32_t i = 0; i < 3; i++) {
+        assert_int_equal(partition_of(t.image, "t", i)->leader, 1);
+    }
+    assert_false(t.c.balances);
+    end(&t);
+}
+
+static void where_logs_end_decides_after_a_cut(void **state)
+{
+    (void)state;
+    struct decide_case t;
+    struct meta_broker_state_request_end end_of[2] = { { { { 1 } }, 0, 3, 70 },
+                                                       { { { 1 } }, 0, 3, 80 } };
+    begin(&t, 2, NULL);
+    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1, 2 }, 2);
+    t.c.voters[0].gone = t.c.voters[1].gone = true;
+    assert_true(does_duty(&t));
+    for (int32_t node = 1; node <= 2; node++) {
+        const struct meta_broker_state_request request = {
+            .epoch = image_broker(t.image, node)->epoch, .ends = &end_of[node - 1], .n_ends = 1 };
+        t.c.voters[node - 1].gone = false;
+        assert_int_equal(decide_as(&t, node, META_BROKER_STATE, &request), DECIDE_DONE);
+        apply_decision(t.image, &t.d);
+        assert_true(t.c.elects); /* 1 waits for 2 */
+        assert_int_equal(partition_of(t.image, "t", 0)->leader, node == 1 ? -1 : 2);
+    }
+    assert_false(does_duty(&t));
+    assert_false(t.c.elects);
+    controller_forget(&t.c);
+    end(&t);
+}
+
+static void nobody_is_waited_for_after_a_hurry(void **state)
+{
+    (void)state;
+    struct decide_case t;
+    struct meta_broker_state_request_end end_of = { { { 1 } }, 0, 3, 70 };
+    begin(&t, 2, NULL);
+    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1, 2 }, 2);
+    t.c.voters[0].gone = t.c.voters[1].gone = true;
+    assert_true(does_duty(&t));
+    t.c.voters[0].gone = false;
+    const struct meta_broker_state_request request = {
+        .epoch = image_broker(t.image, 1)->epoch, .ends = &end_of, .n_ends = 1 };
+    assert_int_equal(decide_as(&t, 1, META_BROKER_STATE, &request), DECIDE_DONE);
+    apply_decision(t.image, &t.d);
+    assert_false(does_duty(&t));
+    assert_true(t.c.elects);
+    t.c.hurried = true;
+    assert_true(does_duty(&t));
+    assert_int_equal(partition_of(t.image, "t", 0)->leader, 1);
+    assert_false(t.c.elects || t.c.hurried);
+    controller_forget(&t.c);
+    end(&t);
+}
+
 static void a_life_is_over_when_another_one_is_there(void **state)
 {
     (void)state;
@@ -822,6 +902,9 @@ int main(void)
         cmocka_unit_test(two_cluster_ids_are_refused),
         cmocka_unit_test(a_second_life_waits_until_the_first_is_fenced),
         cmocka_unit_test(all_that_are_gone_are_fenced_in_one_entry),
+        cmocka_unit_test(preferred_leaders_lead_again_when_it_is_time),
+        cmocka_unit_test(where_logs_end_decides_after_a_cut),
+        cmocka_unit_test(nobody_is_waited_for_after_a_hurry),
         cmocka_unit_test(a_life_is_over_when_another_one_is_there),
         cmocka_unit_test(a_wiped_voter_is_refused),
         cmocka_unit_test(requests_of_an_earlier_life_are_refused),

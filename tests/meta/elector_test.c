@@ -255,6 +255,83 @@ static void a_clean_restart_stays_eligible(void **state)
     end(&t);
 }
 
+/* Brokers 2 and 3 were restarted, after a cut in which everybody has gone. */
+static void begin_after_a_cut(struct elector_case *t, struct log_ends ends[2])
+{
+    begin(t, 3);
+    apply_topic(t->image, "t", 1, 1, ABC, 3);
+    fence(t, 1);
+    fence(t, 2);
+    fence(t, 3);
+    assert_elr(partition_of(t->image, "t", 0), "2 3");
+    for (int32_t i = 0; i < 2; i++) {
+        ends[i].broker = i + 2;
+        ends[i].epoch = image_broker(t->image, i + 2)->epoch;
+    }
+}
+
+static void unfence_with_ends(struct elector_case *t, int32_t broker, const struct log_ends *ends,
+                              size_t n)
+{
+    elect_on(t)->ends = ends;
+    t->e.n_ends = n;
+    elector_unfence(&t->e, broker);
+    apply_state(t->image, broker, false);
+    apply_changes(t);
+}
+
+static void after_a_power_cut_the_longest_log_leads(void **state)
+{
+    (void)state;
+    struct elector_case t;
+    struct log_end logs[2] = { { { { 1 } }, 0, 4, 100 }, { { { 1 } }, 0, 5, 90 } };
+    struct log_ends ends[2] = { { .items = &logs[0], .n = 1 }, { .items = &logs[1], .n = 1 } };
+    begin_after_a_cut(&t, ends);
+    unfence_with_ends(&t, 2, ends, 1);
+    assert_true(t.e.waits); /* for 3 */
+    assert_int_equal(partition_of(t.image, "t", 0)->leader, -1);
+    unfence_with_ends(&t, 3, ends, 2);
+    assert_false(t.e.waits);
+    const struct image_partition *p = partition_of(t.image, "t", 0);
+    assert_int_equal(p->leader, 3); /* the later epoch counts, before the offset */
+    assert_isr(p, "3");
+    assert_elr(p, "2");
+    end(&t);
+}
+
+static void a_recovery_election_does_not_wait_for_ever(void **state)
+{
+    (void)state;
+    struct elector_case t;
+    struct log_end log = { { { 1 } }, 0, 4, 100 };
+    struct log_ends ends[2] = { { .items = &log, .n = 1 } };
+    begin_after_a_cut(&t, ends);
+    unfence_with_ends(&t, 2, ends, 1);
+    assert_int_equal(partition_of(t.image, "t", 0)->leader, -1);
+    elect_on(&t)->ends = ends;
+    t.e.n_ends = 1;
+    t.e.hurried = true;
+    elector_elect_leaderless(&t.e);
+    apply_changes(&t);
+    assert_int_equal(partition_of(t.image, "t", 0)->leader, 2);
+    assert_elr(partition_of(t.image, "t", 0), "3");
+    end(&t);
+}
+
+/* What was said in an earlier life is nothing: this one was not restarted since. */
+static void an_eligible_replica_that_was_up_all_the_time_leads_at_once(void **state)
+{
+    (void)state;
+    struct elector_case t;
+    struct log_end log = { { { 1 } }, 0, 4, 100 };
+    struct log_ends ends[2] = { { .items = &log, .n = 1 } };
+    begin_after_a_cut(&t, ends);
+    ends[0].epoch--;
+    unfence_with_ends(&t, 2, ends, 1);
+    assert_int_equal(partition_of(t.image, "t", 0)->leader, 2);
+    end(&t);
+}
+
 /* ---- stopping and balancing -------------------------------------------------------------------*/
 
 static void a_broker_that_stops_hands_over_first(void **state)
@@ -500,6 +577,9 @@ int main(void)
         cmocka_unit_test(one_of_the_last_keeps_its_place_with_proof),
         cmocka_unit_test(without_proof_nobody_leads),
         cmocka_unit_test(a_clean_restart_stays_eligible),
+        cmocka_unit_test(after_a_power_cut_the_longest_log_leads),
+        cmocka_unit_test(a_recovery_election_does_not_wait_for_ever),
+        cmocka_unit_test(an_eligible_replica_that_was_up_all_the_time_leads_at_once),
         cmocka_unit_test(a_broker_that_stops_hands_over_first),
         cmocka_unit_test(a_leader_that_stops_gives_way_to_whoever_comes_in_sync),
         cmocka_unit_test(preferred_leaders_get_their_partitions_back),

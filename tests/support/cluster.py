@@ -135,7 +135,15 @@ class Cluster:
             time.sleep(0.01)
         raise Failed("no record to %s-%d: %s" % (topic, partition, said))
 
-    def values(self, topic, partition):
-        leader = self.partitions(topic)[partition]["leader"]
-        with self.connect(leader) as connection:
-            return wire.values(connection, topic, partition)
+    def values(self, topic, partition, seconds=20):
+        """All records of a partition, from whoever leads."""
+        end = time.monotonic() + seconds
+        while True:
+            leader = self.partitions(topic)[partition]["leader"]
+            try:
+                with self.connect(leader) as connection:
+                    return wire.values(connection, topic, partition)
+            except (AssertionError, OSError):  # it leads no longer
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.01)
