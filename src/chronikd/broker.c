@@ -83,7 +83,8 @@ static void retain(struct timer *timer)
     struct broker *broker = container_of(timer, struct broker, retention);
     struct config_layers config = api_config(&broker->api);
     int64_t interval_ms = config_number(&config, "log.retention.check.interval.ms");
-    store_retain(broker->store, loop_wall_ms(broker->loop));
+    store_retain(broker->store, loop_wall_ms(broker->loop),
+                 config_number(&config, "producer.id.expiration.ms"));
     timer_set_in(timer, (uint64_t)interval_ms * NS_PER_MS);
 }
 

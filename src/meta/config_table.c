@@ -26,7 +26,6 @@
 #define NO_TIERED_STORAGE   "There is no remote storage."
 #define NO_TLS              "There is no TLS in this version."
 #define NO_TRANSACTIONS     "There are no transactions in this version."
-#define ONE_DAY             "Producers are remembered for a day."
 #define ONE_LIMIT           "There is one limit for all addresses."
 #define ONE_LOOP            "One loop does the work; there are no such threads."
 #define OWN_LEVELS          "The broker compresses at each codec's own level."

@@ -3,15 +3,17 @@
  * Old segments go from the front, whole ones, below the high watermark only: the log start moves
  * up to the first segment that stays, and the files follow the journal's record (cut.c). A few
  * logs are looked at in a turn. The age of a segment is that of its youngest record, or, when its
- * records have no time stamps, of its last append. (Kafka 4.4, UnifiedLog.deleteOldSegments) */
+ * records have no time stamps, of its last append. (Kafka 4.4, UnifiedLog.deleteOldSegments)
+ *
+ * Producers that were silent for producer.id.expiration.ms are forgotten on the same tour. */
 #include "state.h"
 
-enum { LOGS_A_TURN = 64, DAY_MS = 86400000 };
+enum { LOGS_A_TURN = 64 };
 
 struct retention {
     struct loop_task task;
     struct store *store;
-    int64_t now_ms;
+    int64_t now_ms, producer_ms;
     struct uuid topic_id; /* the log to go on behind */
     int32_t partition;
     bool begun;
@@ -48,8 +50,9 @@ static int64_t keep_from(const struct log *log, int64_t now_ms)
     return start;
 }
 
-static void look_at(struct log *log, int64_t now_ms)
+static void look_at(struct log *log, const struct retention *retention)
 {
+    int64_t now_ms = retention->now_ms;
     if (log->config.delete_old && list_empty(&log->cuts)) {
         int64_t start = keep_from(log, now_ms);
         if (start > log->start) {
@@ -58,7 +61,7 @@ static void look_at(struct log *log, int64_t now_ms)
     }
     if (log->producers != NULL) {
         size_t n = producers_count(log->producers);
-        producers_expire(log->producers, now_ms, DAY_MS);
+        producers_expire(log->producers, now_ms, retention->producer_ms);
         log->producers_new |= n != producers_count(log->producers);
     }
 }
@@ -85,7 +88,7 @@ static void slice(struct loop_task *task)
     }
     for (unsigned n = 0; node != NULL && n < LOGS_A_TURN; n++) {
         struct log *log = container_of(node, struct log, node);
-        look_at(log, retention->now_ms);
+        look_at(log, retention);
         retention->topic_id = log->topic_id;
         retention->partition = log->partition;
         node = map_next(&store->logs, node);
@@ -115,12 +118,13 @@ void retention_init(struct store *store)
     timer_init(&store->retention_timer, store->loop, go_on);
 }
 
-void store_retain(struct store *store, int64_t now_ms)
+void store_retain(struct store *store, int64_t now_ms, int64_t producer_ms)
 {
     if (store->retention == NULL && store->state == STORE_OPEN) {
         struct retention *retention = mem_zalloc(sizeof *retention);
         retention->store = store;
         retention->now_ms = now_ms;
+        retention->producer_ms = producer_ms;
         loop_task_init(&retention->task, slice);
         store->retention = retention;
         loop_defer(store->loop, LOOP_ADVANCE, &retention->task);

@@ -23,7 +23,7 @@ static void fill(struct bed *bed, const struct log_config *config)
 
 static void retain(struct bed *bed, int64_t now_ms)
 {
-    store_retain(bed->store, now_ms);
+    store_retain(bed->store, now_ms, INT64_MAX);
     bed_run_ms(bed, 30);
 }
 
@@ -85,6 +85,24 @@ static void nothing_above_the_high_watermark_goes(void **state)
     bed_close(bed);
 }
 
+static void silent_producers_are_forgotten(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    assert_int_equal(bed_append_producer(bed, bed->log, 0, 5, 20, 77, 0), 0);
+    bed_run_durable(bed, bed->log);
+    const struct {
+        int64_t after_ms, producer_ms;
+        size_t left;
+    } looks[] = { { 0, 500, 1 }, { 499, 500, 1 }, { 5000, 6000, 1 }, { 5000, 4000, 0 } };
+    for (size_t i = 0; i < countof(looks); i++) {
+        store_retain(bed->store, bed->now_ms + looks[i].after_ms, looks[i].producer_ms);
+        bed_run_ms(bed, 30);
+        assert_int_equal(producers_count(log_producers(bed->log)), looks[i].left);
+    }
+    bed_close(bed);
+}
+
 static void readers_go_on_while_segments_go(void **state)
 {
     struct bed *bed = *state;
@@ -101,7 +119,7 @@ static void readers_go_on_while_segments_go(void **state)
         struct log_read read = {
             .offset = offset, .below = INT64_MAX, .max_bytes = 600, .at_least_one = true
         };
-        store_retain(bed->store, bed->now_ms);
+        store_retain(bed->store, bed->now_ms, INT64_MAX);
         int error = bed_read_once(bed, bed->log, &read);
         assert_true(error == 0 || error == -ERANGE);
         offset = error == 0 ? read.next : log_start_offset(bed->log);
@@ -156,6 +174,7 @@ int main(void)
         BOTH_BACKENDS(old_segments_go),
         BOTH_BACKENDS(a_log_that_is_too_large_loses_its_oldest_segments),
         BOTH_BACKENDS(nothing_above_the_high_watermark_goes),
+        BOTH_BACKENDS(silent_producers_are_forgotten),
         BOTH_BACKENDS(readers_go_on_while_segments_go),
         BOTH_BACKENDS(segments_roll_by_the_time_of_their_records),
         BOTH_BACKENDS(a_full_index_rolls_a_segment),

@@ -117,9 +117,10 @@ int store_writable(const struct store *store);
  * hangs shows here. */
 uint64_t store_write_pending_ns(const struct store *store);
 
-/* Removes old segments by the logs' retention settings, below their high watermarks. `now_ms` is
- * wall-clock time. Spread over turns; called every log.retention.check.interval.ms. */
-void store_retain(struct store *store, int64_t now_ms);
+/* Removes old segments by the logs' retention settings, below their high watermarks, and forgets
+ * producers that were silent for `producer_ms`. `now_ms` is wall-clock time. Spread over turns;
+ * called every log.retention.check.interval.ms. */
+void store_retain(struct store *store, int64_t now_ms, int64_t producer_ms);
 
 void store_metrics(struct store *store, struct metrics *metrics);
 
