@@ -91,12 +91,13 @@ static void silent_producers_are_forgotten(void **state)
     bed_open(bed);
     assert_int_equal(bed_append_producer(bed, bed->log, 0, 5, 20, 77, 0), 0);
     bed_run_durable(bed, bed->log);
+    int64_t applied_ms = loop_wall_ms(bed->loop);
     const struct {
         int64_t after_ms, producer_ms;
         size_t left;
-    } looks[] = { { 0, 500, 1 }, { 499, 500, 1 }, { 5000, 6000, 1 }, { 5000, 4000, 0 } };
+    } looks[] = { { 0, 60000, 1 }, { 59000, 60000, 1 }, { 80000, 90000, 1 }, { 80000, 60000, 0 } };
     for (size_t i = 0; i < countof(looks); i++) {
-        store_retain(bed->store, bed->now_ms + looks[i].after_ms, looks[i].producer_ms);
+        store_retain(bed->store, applied_ms + looks[i].after_ms, looks[i].producer_ms);
         bed_run_ms(bed, 30);
         assert_int_equal(producers_count(log_producers(bed->log)), looks[i].left);
     }
