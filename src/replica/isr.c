@@ -217,6 +217,7 @@ static void settle(struct partition *p, enum kafka_error error)
         return;
     default:
         p->isr.proposing = p->isr.unknown;
+        loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance); /* fewer count */
     }
 }
 

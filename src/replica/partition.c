@@ -14,6 +14,7 @@
 #include <chronik/meta/image.h>
 #include <chronik/storage/producers.h>
 #include <errno.h>
+#include <inttypes.h>
 
 static const struct state PARTITION_STATES[] = {
     [PARTITION_OFFLINE] = {
@@ -163,6 +164,22 @@ static void log_moved(void *arg)
 
 /* ---- life ------------------------------------------------------------------------------------*/
 
+static void open_log(struct partition *p)
+{
+    struct store *store = p->replicas->store;
+    const struct topic_replicas *topic = p->topic;
+    p->log = store_find(store, &topic->id, p->index);
+    if (p->log == NULL) {
+        p->log = store_create(store, &topic->id, text_of(topic->name), p->index,
+                              &topic->config.log);
+    }
+    if (p->log != NULL) {
+        log_configure(p->log, &topic->config.log);
+        log_listen(p->log, log_moved, p);
+        p->high_watermark = log_high_watermark(p->log);
+    }
+}
+
 struct partition *partition_new(struct replicas *replicas, struct topic_replicas *topic,
                                 int32_t index)
 {
@@ -179,16 +196,7 @@ struct partition *partition_new(struct replicas *replicas, struct topic_replicas
     loop_task_init(&p->advance, advance);
     state_start(PARTITION_STATES, &p->role, PARTITION_OFFLINE, p);
 
-    p->log = store_find(replicas->store, &topic->id, index);
-    if (p->log == NULL) {
-        p->log = store_create(replicas->store, &topic->id, text_of(topic->name), index,
-                              &topic->config.log);
-    }
-    if (p->log != NULL) {
-        log_configure(p->log, &topic->config.log);
-        log_listen(p->log, log_moved, p);
-        p->high_watermark = log_high_watermark(p->log);
-    }
+    open_log(p);
     replicas->n_partitions++;
     return p;
 }
@@ -239,6 +247,24 @@ static void lead(struct partition *p, const struct image_partition *state, bool 
     isr_consider(p);
 }
 
+/* Somebody else leads, and this replica is not in sync: what it has may be thrown away, and is when
+ * recovery found that acknowledged records are missing in it (rule 18). */
+static void replace_damaged_log(struct partition *p, const struct image_partition *state)
+{
+    const char *damage = log_damage(p->log);
+    if (damage == NULL || p->followed.truncation != NULL ||
+        image_has(state->isr, state->n_isr, p->replicas->node_id)) {
+        return;
+    }
+    diag_warn(p->replicas->diag, DIAG_REPLICA,
+              "a damaged log is thrown away and fetched anew from the leader: %s topic=%s "
+              "partition=%" PRId32 " end=%" PRId64 " leader=%" PRId32,
+              damage, p->topic->name, p->index, log_end(p->log), state->leader);
+    log_listen(p->log, NULL, NULL);
+    store_delete(p->replicas->store, p->log);
+    open_log(p);
+}
+
 static void follow(struct partition *p, const struct image_partition *state, bool new_epoch)
 {
     bool follows = p->role == PARTITION_FOLLOWER;
@@ -251,6 +277,7 @@ static void follow(struct partition *p, const struct image_partition *state, boo
     } else if (new_epoch || !follows) {
         p->followed.leader_high_watermark = -1;
         leave_role(p, PARTITION_FOLLOWER);
+        replace_damaged_log(p, state);
         fetcher_follow(p);
     }
 }

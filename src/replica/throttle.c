@@ -1,4 +1,5 @@
-/* Replication quotas. They are looked up for each chunk, which is large: nothing is kept in step. */
+/* Replication quotas. They are looked up for each chunk, which is large: no copy to be kept in
+ * step. */
 #include <chronik/replica/throttle.h>
 
 #include <chronik/meta/meta.h>
@@ -40,8 +41,8 @@ uint64_t throttle_rate(const struct partition *p, enum throttle_side side)
     if (topic == NULL || rate == INT64_MAX) {
         return UINT64_MAX;
     }
-    config.topic = &topic->configs;
-    return names(config_text(&config, NAMES[side].replicas), p->index, r->node_id)
+    struct text list = image_config(&topic->configs, text_of(NAMES[side].replicas));
+    return names(list, p->index, r->node_id)
                ? (uint64_t)rate
                : UINT64_MAX;
 }

@@ -25,6 +25,7 @@ static int inspect(const struct log *log, const struct log_append *append)
     struct bytes rest = append->batches;
     int64_t next = log->end;
     int32_t epoch = epochs_last(&log->epochs);
+    bool begins = log_begins(log);
     struct batch b;
 
     if (rest.len == 0) {
@@ -35,9 +36,11 @@ static int inspect(const struct log *log, const struct log_append *append)
             return -EINVAL;
         }
         if (!append->as_leader &&
-            (b.base_offset < next || (b.leader_epoch >= 0 && b.leader_epoch < epoch))) {
+            ((begins ? batch_last_offset(&b) : b.base_offset) < next ||
+             (b.leader_epoch >= 0 && b.leader_epoch < epoch))) {
             return -EINVAL;
         }
+        begins = false;
         if (!append->as_leader) {
             next = b.base_offset;
             epoch = b.leader_epoch >= 0 ? b.leader_epoch : epoch;

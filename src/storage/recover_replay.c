@@ -337,7 +337,7 @@ static void replay_append(struct recovery *r, struct trace *trace, bool begins_s
     if (r->damage != NULL && batches.len >= 8 && (int64_t)load_be64(batches.data) < log->end) {
         return; /* the files have it */
     }
-    if (batches.len == 0 || !batches_go_on(batches, log->end)) {
+    if (batches.len == 0 || !batches_go_on(batches, log->end, log_begins(log))) {
         log_damaged(log, "the journal holds a batch that does not go on at offset %lld",
                     (long long)log->end);
         return;

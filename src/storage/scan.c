@@ -84,15 +84,16 @@ int scan_next(struct scan *scan, struct batch *ret_batch)
     return 1;
 }
 
-bool batches_go_on(struct bytes batches, int64_t next)
+bool batches_go_on(struct bytes batches, int64_t next, bool begins)
 {
     while (batches.len > 0) {
         struct batch b;
-        if (batch_parse(batches, &b) != KAFKA_NONE || b.base_offset < next ||
-            b.last_offset_delta < 0 ||
-            b.base_offset > INT64_MAX - 1 - b.last_offset_delta || !batch_crc_ok(&b)) {
+        if (batch_parse(batches, &b) != KAFKA_NONE || b.last_offset_delta < 0 ||
+            b.base_offset > INT64_MAX - 1 - b.last_offset_delta ||
+            (begins ? batch_last_offset(&b) : b.base_offset) < next || !batch_crc_ok(&b)) {
             return false;
         }
+        begins = false;
         next = batch_last_offset(&b) + 1;
         batches = bytes_part(batches, b.raw.len, batches.len - b.raw.len);
     }

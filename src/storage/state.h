@@ -258,6 +258,13 @@ static inline struct segment *log_last_segment(const struct log *log)
     return log->n_segments ? log->segments[log->n_segments - 1] : NULL;
 }
 
+/* Holds it nothing, so that the first batch of a follower may begin below the start, if only it ends
+ * above? The leader's log may start in the middle of a batch. */
+static inline bool log_begins(const struct log *log)
+{
+    return log->start == log->end && log->n_segments == 0;
+}
+
 /* Puts a new segment at the end; closes the one before. */
 struct segment *log_add_segment(struct log *log, int64_t base);
 

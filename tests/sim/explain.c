@@ -32,8 +32,8 @@ static void explain_partition(const struct node *node, const struct partition *p
     if (p->role == PARTITION_FOLLOWER) {
         note("    %s%s, leader's high watermark %" PRId64 ", said durable %" PRId64,
              p->followed.fetcher ? "fetches" : "fetches from nobody",
-             p->followed.truncation != NULL ? ", truncating" : "", p->followed.leader_high_watermark,
-             p->followed.said_durable);
+             p->followed.truncation != NULL ? ", truncating" : "",
+             p->followed.leader_high_watermark, p->followed.said_durable);
     }
 }
 

@@ -255,6 +255,36 @@ static void a_start_behind_the_end_empties_the_log(void **state)
     bed_close(bed);
 }
 
+static void expect_half_a_batch(struct bed *bed)
+{
+    assert_int_equal(log_start_offset(bed->log), 1005);
+    assert_int_equal(log_end(bed->log), 1013);
+    bed_expect(bed, bed->log, 1005, 1005, 8);
+}
+
+static void a_followers_log_may_begin_inside_a_batch(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 20);
+    assert_int_equal(log_move_start(bed->log, 1005, NULL, NULL), 0);
+    assert_int_equal(bed_follow(bed, bed->log, 995, 2, 995, 10, 20), -EINVAL);
+    assert_int_equal(bed_follow(bed, bed->log, 1000, 2, 1000, 10, 20), 0);
+    assert_int_equal(bed_follow(bed, bed->log, 1005, 2, 1005, 10, 20), -EINVAL);
+    assert_int_equal(bed_follow(bed, bed->log, 1010, 2, 1010, 3, 20), 0);
+    bed_run_durable(bed, bed->log);
+    expect_half_a_batch(bed);
+    bed_crash(bed);
+    bed_open(bed);
+    assert_null(log_damage(bed->log));
+    expect_half_a_batch(bed);
+    bed_close(bed);
+    bed_open(bed);
+    assert_null(log_damage(bed->log));
+    expect_half_a_batch(bed);
+    bed_close(bed);
+}
+
 static bool is_deleted(struct bed *bed)
 {
     return files_in(bed, ".") == bed->want;
@@ -354,6 +384,7 @@ int main(void)
         BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
         BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
         BOTH_BACKENDS(a_start_behind_the_end_empties_the_log),
+        BOTH_BACKENDS(a_followers_log_may_begin_inside_a_batch),
         BOTH_BACKENDS(a_deleted_log_goes_with_its_files),
         BOTH_BACKENDS(a_topic_may_be_made_again_under_its_name),
         BOTH_BACKENDS(somebody_elses_directory_is_kept),

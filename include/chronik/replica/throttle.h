@@ -25,6 +25,7 @@ static inline bool throttle_holds(const struct throttle *throttle, uint64_t now_
     return now_ns < throttle->paid_until_ns;
 }
 
+/* The bytes were spent. */
 void throttle_pay(struct throttle *throttle, uint64_t now_ns, uint64_t bytes, uint64_t rate);
 
 #endif

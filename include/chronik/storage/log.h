@@ -82,7 +82,8 @@ struct log_append {
 /* Appends: offsets are reserved and producer state advances at once; `durable end` follows when the
  * turn's journal write has returned. The caller has validated the batches and decided what the
  * producer state says. -EAGAIN, -ENOSPC, -EIO as store_writable(); a follower's batches below `end`
- * or of a falling epoch: -EINVAL. */
+ * or of a falling epoch: -EINVAL. The first batch of an empty log may begin below its start and end
+ * above: the leader's log may start in the middle of one. */
 int log_append(struct log *log, struct log_append *append);
 
 /* The producers of this log: decide with it before an append (storage/producers.h). */
