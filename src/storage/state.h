@@ -258,8 +258,8 @@ static inline struct segment *log_last_segment(const struct log *log)
     return log->n_segments ? log->segments[log->n_segments - 1] : NULL;
 }
 
-/* Holds it nothing, so that the first batch of a follower may begin below the start, if only it ends
- * above? The leader's log may start in the middle of a batch. */
+/* Is it empty? Then the first batch of a follower may begin below the start, if it ends above: the
+ * leader's log may start in the middle of a batch. */
 static inline bool log_begins(const struct log *log)
 {
     return log->start == log->end && log->n_segments == 0;
