@@ -12,6 +12,9 @@
 
 enum { PROCESSES_MAX = 64, PARTITIONS_MAX = 1024, SETTINGS_MAX = 32 };
 
+/* Numbers of producers that take the place of others; ids have room up to 127. */
+enum { REPLACEMENTS_FROM = 64, REPLACEMENTS_MAX = 64 };
+
 struct options {
     const char *bootstrap; /* -b HOST:PORT,… */
     const char *topic;     /* -t */
@@ -60,6 +63,9 @@ void history_ok(struct history *h, unsigned process, int partition, int64_t valu
 /* Nobody knows whether it was written. */
 void history_unknown(struct history *h, unsigned process, int partition, int64_t value,
                      const char *why);
+
+/* A process ends before the others, for a reason that is not the cluster's. */
+void history_end(struct history *h, unsigned process, const char *why);
 
 /* Something that must not be happened to a process: its client has given up. */
 void history_broken(struct history *h, unsigned process, const char *f, const char *why);

@@ -50,6 +50,7 @@ class Check:
         self.position = {}    # (consumer, key): offset of the last record it read
         self.faults = {kind: [] for kind in KINDS}
         self.n_sent = self.n_acked = self.n_read = self.n_unknown = 0
+        self.n_ended = 0  # clients that gave up for a reason of their own
 
     def key(self, k):
         return self.keys.setdefault(k, Key())
@@ -69,6 +70,9 @@ class Check:
 
     def take_begin_info(self, op):
         self.idempotent[op["process"]] = op["value"].get("idempotent", False)
+
+    def take_end_info(self, op):
+        self.n_ended += 1
 
     def take_send_invoke(self, op):
         for _, k, value in op["value"]:
@@ -179,8 +183,10 @@ class Check:
     def summary(self):
         wrong = ", ".join("%s %d" % (kind, len(found)) for kind, found in self.faults.items()
                           if found)
-        return "%d records acknowledged, %d unknown, %d read along: %s" % (
-            self.n_acked, self.n_unknown, self.n_read, wrong or "all there, in order")
+        ended = "; producers replaced for faults of librdkafka: %d" % self.n_ended
+        return "%d records acknowledged, %d unknown, %d read along: %s%s" % (
+            self.n_acked, self.n_unknown, self.n_read, wrong or "all there, in order",
+            ended if self.n_ended else "")
 
     def examples(self):
         for kind, found in self.faults.items():

@@ -78,6 +78,12 @@ void history_unknown(struct history *h, unsigned process, int partition, int64_t
     fprintf(h->file, "[[\"send\",%d,%" PRId64 "]],\"error\":\"%s\"}\n", partition, value, why);
 }
 
+void history_end(struct history *h, unsigned process, const char *why)
+{
+    begin_line(h, process, "info", "end");
+    fprintf(h->file, "null,\"error\":\"%s\"}\n", why);
+}
+
 void history_broken(struct history *h, unsigned process, const char *f, const char *why)
 {
     begin_line(h, process, "fail", f);

@@ -1,7 +1,11 @@
 /* Producers and, beside them, the consumers that read along.
  *
  * Each producer goes round the partitions. A record that the client gives up on is written down as
- * unknown: it may have been written. A client that meets a fatal error has broken its promise. */
+ * unknown: it may have been written. A client that meets a fatal error has broken its promise, but
+ * for a fault of librdkafka before 2.4.0 (its change 4438): when a connection breaks it takes what
+ * was under way for written, and when that is then refused by a node that does not lead yet, and
+ * the next record is not, it finds that the sequences do not fit. Such a producer ends, what it had
+ * sent is unknown, and another one takes its place. */
 #include "chaos_load.h"
 
 #include <stdlib.h>
@@ -98,12 +102,31 @@ static bool has_sent_all(const struct producer *p)
     return o->count > 0 && p->turn >= (unsigned)o->count * (unsigned)o->partitions;
 }
 
+/* Another producer instead, under a number that nobody has. */
+static void replace(struct producer *p)
+{
+    static unsigned n_replaced;
+    unsigned process = REPLACEMENTS_FROM + n_replaced++;
+    check(process < REPLACEMENTS_FROM + REPLACEMENTS_MAX);
+    history_end(p->history, p->process, "librdkafka #4438");
+    rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(p->rk, 1000);
+    producer_close(p);
+    memset(p->next, 0, sizeof p->next);
+    producer_open(p, p->options, p->history, process, p->idempotent);
+}
+
 static void notice_fatal(struct producer *p)
 {
-    char text[300];
+    char text[500];
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(p->rk, text, sizeof text);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !p->broken) {
-        fprintf(stderr, "producer %u: fatal %s: %s\n", p->process, rd_kafka_err2name(code), text);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || p->broken) {
+        return;
+    }
+    fprintf(stderr, "producer %u: fatal %s: %s\n", p->process, rd_kafka_err2name(code), text);
+    if (code == RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && rd_kafka_version() < 0x02040000) {
+        replace(p);
+    } else {
         history_broken(p->history, p->process, "send", rd_kafka_err2name(code));
         p->broken = true;
     }

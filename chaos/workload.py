@@ -20,6 +20,7 @@ QUICK = {
     "linger.ms": 1,
     "batch.num.messages": 20,
 }
+FIRST_READER = 1000  # number of a process
 ACKED = re.compile(rb'"time":(\d+),"type":"ok","f":"send","value":\[\["send",(\d+),')
 
 
@@ -35,6 +36,7 @@ class Load:
         self.history = os.path.join(work, "history.jsonl")
         self.errors = os.path.join(work, "load.log")
         self.processes = 0  # so many have a number in the history
+        self.readers = 0
         self.process = None
         self.tail = Tail(self.history)
 
@@ -111,8 +113,8 @@ class Load:
 
     def read(self, seconds=120, stall_ms=20000):
         """Reads everything, from start to end."""
-        self.processes += 1
-        self._run("read", "-P", self.processes - 1, "-T", stall_ms, seconds=seconds)
+        self.readers += 1
+        self._run("read", "-P", FIRST_READER + self.readers, "-T", stall_ms, seconds=seconds)
 
     def verdict(self):
         return check_file(self.history)
