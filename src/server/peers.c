@@ -200,17 +200,33 @@ void peers_say_refused(struct peers *peers, const struct peer_link *link, bool b
 
 /* ---- life ------------------------------------------------------------------------------------*/
 
+/* Of those that have not proven who they are, the one that is here for longest makes room: it may
+ * be a stranger who says nothing. */
+static void make_room(struct peers *peers)
+{
+    list_each (it, &peers->links) {
+        struct peer_link *link = container_of(it, struct peer_link, link);
+        if (!link->dialled && link->state != LINK_OPEN && !link->closing) {
+            link_close(link);
+            return;
+        }
+    }
+}
+
 static void accepted(void *arg, struct stream *stream)
 {
     struct peers *peers = arg;
-    enum { LINKS_MAX = 256 }; /* more than any cluster needs: strangers may connect, too */
+    enum { LINKS_MAX = 256 }; /* more than any cluster needs */
     size_t n = 0;
-    list_each (it, &peers->links) {
-        n++;
-    }
-    if (peers->closing || n >= LINKS_MAX) {
+    if (peers->closing) {
         stream_close(stream);
         return;
+    }
+    list_each (it, &peers->links) {
+        n += !container_of(it, struct peer_link, link)->closing;
+    }
+    if (n >= LINKS_MAX) {
+        make_room(peers);
     }
     link_accept(peers, stream);
 }

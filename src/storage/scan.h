@@ -25,8 +25,8 @@ void scan_release(struct scan *scan);
  * must have rising offsets, a known format, and, when asked for, the right CRC. */
 int scan_next(struct scan *scan, struct batch *ret_batch);
 
-/* Are these whole batches that verify, with rising offsets, none below `next`? `begins`: of an empty
- * log, where it is enough that the first one ends at or above `next` (log_begins()). */
+/* Are these whole batches that verify, with rising offsets, none below `next`? `begins`: of an
+ * empty log, where it is enough that the first one ends at or above `next` (log_begins()). */
 bool batches_go_on(struct bytes batches, int64_t next, bool begins);
 
 /* A segment file, as jobs see it. */
