@@ -528,8 +528,11 @@ static void take_out_of_range(struct partition *p, int64_t start)
               "the leader's log begins above this replica's end, which starts over there "
               "topic=%s partition=%" PRId32 " end=%" PRId64 " start=%" PRId64,
               p->topic->name, p->index, end, start);
-    log_move_start(p->log, start, NULL, NULL);
-    ask(p);
+    if (log_move_start(p->log, start, NULL, NULL) != 0) {
+        ask_later(p, REPAIR_MS);
+    } else {
+        ask(p);
+    }
 }
 
 static void take_answer(struct partition *p, const struct fetch_response_partition *from)

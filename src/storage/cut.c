@@ -354,7 +354,7 @@ int log_truncate(struct log *log, int64_t offset, void (*done)(void *arg, int er
 {
     struct store *store = log->store;
     check(log->cut == NULL && !log->deleted);
-    if (store_offline(store)) {
+    if (!store_takes_changes(store)) {
         return -EIO;
     }
     offset = max_i64(log->start, min_i64(offset, log->end));
@@ -405,7 +405,7 @@ static void empty(struct log *log, int64_t offset)
 
 int log_move_start(struct log *log, int64_t offset, void (*done)(void *arg, int error), void *arg)
 {
-    if (store_offline(log->store)) {
+    if (!store_takes_changes(log->store)) {
         return -EIO;
     }
     check(!log->deleted);
@@ -440,6 +440,10 @@ void store_delete(struct store *store, struct log *log)
 {
     struct cut *cut = NULL;
     check(!log->deleted);
+    if (store->state == STORE_CLOSING) {
+        log->moved = NULL;
+        return; /* the next start finds it, and that nobody wants it */
+    }
     if (!store_offline(store)) {
         cut = new_cut(log, JOURNAL_DELETE, log->end, NULL, NULL);
     }

@@ -264,7 +264,7 @@ struct producers *log_producers(struct log *log)
 
 int log_begin_epoch(struct log *log, int32_t epoch)
 {
-    if (store_offline(log->store)) {
+    if (!store_takes_changes(log->store)) {
         return -EIO;
     }
     if (epoch > epochs_last(&log->epochs)) {

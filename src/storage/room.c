@@ -94,7 +94,7 @@ static bool tail_has_room(const struct store *store)
 
 int store_writable(const struct store *store)
 {
-    if (store->state != STORE_OPEN) {
+    if (!store_takes_changes(store)) {
         return -EIO;
     }
     if (store->full || !list_empty(&store->stuck)) {

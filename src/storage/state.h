@@ -218,6 +218,13 @@ static inline bool store_offline(const struct store *store)
     return store->state == STORE_FAILED;
 }
 
+/* A store that is closing takes no changes: what comes behind its last checkpoint would be lost
+ * with the journal. */
+static inline bool store_takes_changes(const struct store *store)
+{
+    return store->state == STORE_OPEN;
+}
+
 /* Paths; the caller frees them. */
 char *store_file_path(const struct store *store, const char *name);
 char *log_dir_path(const struct log *log);

@@ -59,9 +59,6 @@ void plan_draw(struct life_plan *plan)
     plan->clog_ns = maybe(30) ? seconds(1, 2) : 0;
     plan->partition_ns = plan->n_nodes > 1 && maybe(40) ? seconds(1, 3) : 0;
     plan->jump_ns = maybe(20) ? seconds(1, 4) : 0;
-    if (plan->n_nodes > 1) { /* the dead are not fenced, so that nobody comes back */
-        plan->kill_ns = plan->power_ns = plan->stop_ns = 0;
-    }
     plan->all_at_once = (unsigned)between(0, 50);
 }
 

@@ -374,6 +374,29 @@ static void somebody_elses_directory_is_kept(void **state)
     free(dir);
 }
 
+/* What came behind the last checkpoint would be lost with the journal. */
+static void a_store_that_closes_takes_no_changes(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill(bed, 0, 40);
+    bed_begin_close(bed);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        assert_int_equal(log_truncate(bed->log, 100, bed_done, bed), -EIO);
+        assert_int_equal(log_move_start(bed->log, 100, NULL, NULL), -EIO);
+        assert_int_equal(log_begin_epoch(bed->log, 9), -EIO);
+        bed_run_ms(bed, 1);
+    }
+    store_delete(bed->store, bed->log);
+    bed_end_close(bed);
+    bed_open(bed);
+    assert_true(store_recovery(bed->store)->clean);
+    assert_null(log_damage(bed->log));
+    assert_int_equal(log_last_epoch(bed->log), 1);
+    bed_expect(bed, bed->log, 0, 0, 200);
+    bed_close(bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +411,7 @@ int main(void)
         BOTH_BACKENDS(a_deleted_log_goes_with_its_files),
         BOTH_BACKENDS(a_topic_may_be_made_again_under_its_name),
         BOTH_BACKENDS(somebody_elses_directory_is_kept),
+        BOTH_BACKENDS(a_store_that_closes_takes_no_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

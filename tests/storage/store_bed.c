@@ -187,9 +187,19 @@ void bed_open(struct bed *bed)
     }
 }
 
-void bed_close(struct bed *bed)
+void bed_begin_close(struct bed *bed)
 {
     store_close(bed->store, 7, closed, bed);
+}
+
+void bed_close(struct bed *bed)
+{
+    bed_begin_close(bed);
+    bed_end_close(bed);
+}
+
+void bed_end_close(struct bed *bed)
+{
     bed_run(bed, is_closed);
     assert_int_equal(bed->error, 0);
     store_free(bed->store);

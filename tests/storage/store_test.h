@@ -53,8 +53,11 @@ void bed_open(struct bed *bed);
 /* Opens, and returns the error. */
 int bed_try_open(struct bed *bed);
 
-/* Stops cleanly, or as a kill would, and frees the store. */
+/* Stops cleanly (which may be looked at while it goes on), or as a kill would, and frees the
+ * store. */
 void bed_close(struct bed *bed);
+void bed_begin_close(struct bed *bed);
+void bed_end_close(struct bed *bed);
 void bed_crash(struct bed *bed);
 
 /* Runs the loop until the condition holds. */

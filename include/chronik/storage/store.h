@@ -73,8 +73,9 @@ struct store *store_open(struct loop *loop, const char *path, const struct store
                          const struct store_events *events, void *arg);
 
 /* Stops cleanly: finishes the journal's writes, writes all segments, indexes and producer
- * snapshots, checkpoints, and marks the directory clean with the broker epoch (KIP-966). No append
- * may follow. `closed` gets 0 or -errno; then call store_free(). */
+ * snapshots, checkpoints, and marks the directory clean with the broker epoch (KIP-966). From now
+ * on every change of a log is refused with -EIO, and store_delete() leaves the files to the next
+ * start. `closed` gets 0 or -errno; then call store_free(). */
 void store_close(struct store *store, int64_t broker_epoch, void (*closed)(void *arg, int error),
                  void *arg);
 
