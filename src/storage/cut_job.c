@@ -60,6 +60,7 @@ void cut_job_prepare(struct cut_job *job, struct log *log, struct segment *const
     job->dir_made = log->dir_made;
     job->rebuild_producers = log->producers != NULL;
     job->seed = log->store->seed;
+    job->now_ms = loop_wall_ms(log->store->loop);
     job->offset = job->end = log->end;
     job->snapshot = -1;
     job->place_known = place_known;

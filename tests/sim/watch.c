@@ -28,6 +28,7 @@ static struct watched *find_partition(struct watch *watch, const struct partitio
         w->lossy |= strcmp(watch->lossy[i], p->topic->name) == 0;
     }
     map_init(&w->contents);
+    map_init(&w->producers);
     for (unsigned i = 0; i < NODES_MAX; i++) {
         w->replicas[i].leads_epoch = -1;
     }
@@ -190,6 +191,7 @@ static void follow_log(struct watch *watch, const struct node *node, struct watc
     if (!r->alive) {
         check_recovered(watch, node, w, r, log);
         r->alive = true;
+        r->producers_end = -1;
         r->end = log_end(log);
     }
     if (log_end(log) < r->end) {
@@ -379,6 +381,7 @@ static void look_at_partition(struct watch *watch, struct node *node, struct par
         return;
     }
     follow_log(watch, node, w, r, p->log);
+    watch_producers(w, node, r, p->log);
     follow_role(watch, w, node, r, p);
     check_new_state(watch, w, node);
 }

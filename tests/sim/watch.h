@@ -7,6 +7,7 @@
  *               not above the durable end of any member of its in-sync set, dead ones included;
  *               who becomes leader has everything that is committed, unchanged; who joins an
  *               in-sync set has it, too
+ *               replicas that end with one batch know the same of producers
  *   storage     what a broker said was durable is there after its next start, unchanged
  *
  * The watch looks into brokers with the product's own headers; it changes nothing. */

@@ -26,6 +26,8 @@ struct replica_seen {
     int64_t end, durable_end; /* as last seen */
     int64_t high_watermark;   /* while it leads */
     int32_t leads_epoch;      /* -1: it does not */
+    int64_t producers_end;    /* where its producers were last looked at, */
+    uint64_t producers_cuts;  /* and how often the log had been cut by then */
     bool alive;               /* seen in this life of its process */
     bool forgiven;            /* its drive has lost what no broker can bring back */
 };
@@ -37,6 +39,7 @@ struct watched {
     bool lossy;
     struct replica_seen replicas[NODES_MAX];
     struct map contents; /* struct known_batch, by offset and epoch */
+    struct map producers; /* struct known_producers, by the log's last batch */
     struct batch_list committed;
     int64_t committed_end; /* of any leader; */
     int64_t *committed_in; /* as far as the leader of each epoch came */
@@ -68,5 +71,7 @@ struct watch {
 };
 
 void watch_raft_turn(struct watch *watch, struct node *node);
+void watch_producers(struct watched *w, const struct node *node, struct replica_seen *r,
+                     const struct log *log);
 
 #endif

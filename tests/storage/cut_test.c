@@ -187,7 +187,9 @@ static void epochs_and_producers_are_cut_as_well(void **state)
         }
         truncate_to(bed, CUTS[i]);
         assert_int_equal(log_last_epoch(bed->log), CUTS[i] / 5);
-        /* The producer goes on where the log ends, and its last batch is a duplicate. */
+        /* The producer goes on where the log ends, and its last batch is a duplicate; nothing of
+         * it is old. */
+        producers_expire(log_producers(bed->log), loop_wall_ms(bed->loop), 60 * 60 * 1000);
         struct buf raw = bed_batch_producer(bed, 0, 5, 20, 77, (int32_t)CUTS[i] - 5);
         struct batch b;
         assert_int_equal(batch_parse(buf_bytes(&raw), &b), KAFKA_NONE);
