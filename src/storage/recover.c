@@ -261,7 +261,8 @@ void recovery_rebuild_producers(struct recovery *r, struct log *log)
 static void load_producers(struct recovery *r, struct log *log)
 {
     char *dir = log_dir_path(log);
-    int error = producers_load(log_producers(log), dir, log->snapshot);
+    bool whole;
+    int error = producers_load(log_producers(log), dir, log->snapshot, &whole);
     free(dir);
     if (error != 0) {
         recovery_rebuild_producers(r, log);

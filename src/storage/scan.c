@@ -117,7 +117,7 @@ static char *file_in(const char *dir, enum log_file_kind kind, int64_t offset)
     return mem_sprintf("%s/%s", dir, log_file_format(&parsed, name));
 }
 
-int producers_load(struct producers *producers, const char *dir, int64_t offset)
+int producers_load(struct producers *producers, const char *dir, int64_t offset, bool *ret_whole)
 {
     char *snapshot = file_in(dir, LOG_FILE_SNAPSHOT, offset);
     char *window = file_in(dir, LOG_FILE_WINDOW, offset);
@@ -127,34 +127,60 @@ int producers_load(struct producers *producers, const char *dir, int64_t offset)
         error = producers_decode(producers, buf_bytes(&content));
     }
     buf_clear(&content);
-    if (error == 0 && file_load(window, GIB(1), &content) == 0) {
-        producers_decode_window(producers, buf_bytes(&content));
-    }
+    *ret_whole = error == 0 && file_load(window, GIB(1), &content) == 0 &&
+                 producers_decode_window(producers, buf_bytes(&content)) == 0;
     buf_release(&content);
     free(snapshot);
     free(window);
     return error;
 }
 
-/* Loads the newest usable snapshot at or below `end`: its offset, or -1. */
-static int64_t load_newest(struct producers *producers, const char *dir, int64_t end)
+static bool is_snapshot(const char *text, int64_t end, struct log_file_name *ret_name)
+{
+    return log_file_parse(text_of(text), ret_name) && ret_name->kind == LOG_FILE_SNAPSHOT &&
+           ret_name->state == LOG_FILE_LIVE && ret_name->offset <= end;
+}
+
+/* All records that ever were in the log are in these files, and soon read. */
+static bool short_and_whole(const struct segment_file *files, size_t n)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += files[i].bytes;
+    }
+    return n > 0 && files[0].base == 0 && bytes <= MIB(16);
+}
+
+/* Loads the newest usable snapshot at or below `end`: its offset, or -1. One without a window is
+ * Kafka's, or the window was lost in a crash: an older one that has its window is better, and so is
+ * a short log. */
+static int64_t load_newest(struct producers *producers, const char *dir, int64_t end,
+                           const struct segment_file *files, size_t n_files)
 {
     struct dir_entry *entries;
+    struct log_file_name name;
     size_t n;
-    int64_t found = -1;
+    int64_t bare = -1;
+    bool whole = false;
     if (dir_list(dir, &entries, &n) != 0) {
         return -1;
     }
-    for (size_t i = n; i > 0 && found < 0; i--) {
-        struct log_file_name name;
-        if (log_file_parse(text_of(entries[i - 1].name), &name) &&
-            name.kind == LOG_FILE_SNAPSHOT && name.state == LOG_FILE_LIVE && name.offset <= end &&
-            producers_load(producers, dir, name.offset) == 0) {
-            found = name.offset;
+    for (size_t i = n; i > 0 && !whole; i--) {
+        if (is_snapshot(entries[i - 1].name, end, &name) &&
+            producers_load(producers, dir, name.offset, &whole) == 0 && !whole) {
+            bare = bare < 0 ? name.offset : bare;
         }
     }
     dir_list_free(entries, n);
-    return found;
+    if (whole) {
+        return name.offset;
+    }
+    if (bare >= 0 && !short_and_whole(files, n_files) &&
+        producers_load(producers, dir, bare, &whole) == 0) {
+        return bare;
+    }
+    producers_clear(producers);
+    return -1;
 }
 
 /* A place at or before the batch that holds `offset`, by the index file if that can be believed:
@@ -213,7 +239,7 @@ int producers_rebuild(const char *dir, const struct segment_file *files, size_t 
     struct producers *producers = mem_alloc(sizeof *producers);
     int error = 0;
     producers_init(producers, seed);
-    *ret_snapshot = load_newest(producers, dir, end);
+    *ret_snapshot = load_newest(producers, dir, end, files, n);
     for (size_t i = 0; i < n && error == 0; i++) {
         int64_t next = i + 1 < n ? files[i + 1].base : INT64_MAX;
         bool in_file = files[i].bytes > 0; /* else all of it is in the tail */

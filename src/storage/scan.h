@@ -36,11 +36,12 @@ struct segment_file {
 };
 
 /* Loads the snapshot of an offset, and its window. -errno when there is no usable snapshot;
- * without a window, what the snapshot says counts: the last batch of each producer. */
-int producers_load(struct producers *producers, const char *dir, int64_t offset);
+ * without a window (`*ret_whole` is false then), what the snapshot says counts: the last batch of
+ * each producer. */
+int producers_load(struct producers *producers, const char *dir, int64_t offset, bool *ret_whole);
 
 /* What the producers of a log are at offset `end`: the newest snapshot in the directory at or below
- * it, and the batches of the files from there on. NULL when there are none. The files must hold
+ * it, one with a window where there is one, and the batches of the files from there on. NULL when there are none. The files must hold
  * whole valid batches up to `bytes`; -errno when they do not. Sets `*ret_snapshot` to the offset of
  * the snapshot used, or -1. */
 int producers_rebuild(const char *dir, const struct segment_file *files, size_t n, int64_t end,

@@ -163,10 +163,9 @@ static void a_cut_inside_the_first_batch_of_a_segment_leaves_it_empty(void **sta
     }
 }
 
-static void epochs_and_producers_are_cut_as_well(void **state)
+/* 40 batches of 5 records of producer 77, each in an epoch of its own; durable. */
+static void fill_as_producer(struct bed *bed)
 {
-    struct bed *bed = *state;
-    bed_open(bed);
     log_configure(bed->log, &SMALL);
     for (int i = 0; i < 40; i++) {
         assert_int_equal(log_begin_epoch(bed->log, i + 1), 0);
@@ -179,6 +178,13 @@ static void epochs_and_producers_are_cut_as_well(void **state)
         buf_release(&batch);
     }
     bed_run_durable(bed, bed->log);
+}
+
+static void epochs_and_producers_are_cut_as_well(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill_as_producer(bed);
     static const int64_t CUTS[] = { 190, 120, 45, 5 };
     for (unsigned i = 0; i < countof(CUTS); i++) {
         if (i == 2) {
@@ -202,6 +208,37 @@ static void epochs_and_producers_are_cut_as_well(void **state)
         assert_int_equal(v.error, KAFKA_NONE);
         buf_release(&raw);
     }
+    bed_close(bed);
+}
+
+/* After a crash a snapshot may be there without its window. */
+static void a_lost_window_is_worked_out_from_the_log(void **state)
+{
+    struct bed *bed = *state;
+    bed_open(bed);
+    fill_as_producer(bed);
+    bed_close(bed);
+    char *dir = mem_sprintf("%s/t-0", bed->dir);
+    struct dir_entry *entries;
+    size_t n, removed = 0;
+    assert_int_equal(dir_list(dir, &entries, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        char *path = mem_sprintf("%s/%s", dir, entries[i].name);
+        removed += strstr(path, ".window") != NULL && file_remove(path) == 0;
+        free(path);
+    }
+    assert_true(removed > 1);
+    dir_list_free(entries, n);
+    free(dir);
+    bed_open(bed);
+    truncate_to(bed, 190);
+    struct buf raw = bed_batch_producer(bed, 0, 5, 20, 77, 190 - 25);
+    struct batch b;
+    assert_int_equal(batch_parse(buf_bytes(&raw), &b), KAFKA_NONE);
+    struct producer_verdict v = producers_decide(log_producers(bed->log), &b);
+    assert_true(v.duplicate);
+    assert_int_equal(v.base_offset, 190 - 25);
+    buf_release(&raw);
     bed_close(bed);
 }
 
@@ -407,6 +444,7 @@ int main(void)
         BOTH_BACKENDS(an_epoch_that_began_where_the_log_is_cut_is_forgotten),
         BOTH_BACKENDS(a_cut_inside_the_first_batch_of_a_segment_leaves_it_empty),
         BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
+        BOTH_BACKENDS(a_lost_window_is_worked_out_from_the_log),
         BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
         BOTH_BACKENDS(a_start_behind_the_end_empties_the_log),
         BOTH_BACKENDS(a_followers_log_may_begin_inside_a_batch),
