@@ -137,6 +137,12 @@ static size_t count(const struct list *list)
     return n;
 }
 
+/* No more than can be appended in one piece. */
+static uint64_t fetch_max(const struct replicas *r)
+{
+    return min_u64((uint64_t)r->fetch_max_bytes, store_append_max(r->store));
+}
+
 static void fill_position(const struct fetcher *fetcher, const struct partition *p,
                           struct fetch_request_partition *out)
 {
@@ -146,7 +152,7 @@ static void fill_position(const struct fetcher *fetcher, const struct partition 
     out->fetch_offset = log_end(p->log);
     out->last_fetched_epoch = log_last_epoch(p->log);
     out->log_start_offset = log_start_offset(p->log);
-    out->partition_max_bytes = fetcher->replicas->fetch_max_bytes;
+    out->partition_max_bytes = (int32_t)fetch_max(fetcher->replicas);
 }
 
 /* Of each partition that asks, the durable end is said right behind. */
@@ -375,7 +381,7 @@ static void choose_stream(struct partition *p, size_t bytes)
     struct replicas *r = p->replicas;
     struct fetcher *fetcher = p->followed.fetcher;
     bool behind = log_end(p->log) < p->followed.leader_high_watermark;
-    bool full = bytes >= (size_t)r->fetch_max_bytes / 4 * 3;
+    bool full = bytes >= fetch_max(r) / 4 * 3;
 
     p->followed.full_chunks = behind && full ? p->followed.full_chunks + 1 : 0;
     if (fetcher->kind == FETCHER_CATCH_UP) {

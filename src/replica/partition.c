@@ -423,6 +423,9 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
     if (result == -EAGAIN) {
         return PRODUCE_NO_ROOM;
     }
+    if (result == -EFBIG) {
+        return refuse(produce, KAFKA_MESSAGE_TOO_LARGE, "the journal could never hold it");
+    }
     if (result != 0) {
         return refuse(produce, KAFKA_KAFKA_STORAGE_ERROR,
                       result == -ENOSPC ? "the disk is full" : NULL);

@@ -155,11 +155,12 @@ static int admit(struct log *log, const struct log_append *append)
 {
     struct store *store = log->store;
     int error = log->deleted ? -ENOENT : inspect(log, append);
-    if (error == 0) {
-        error = store_writable(store);
+    if (error != 0) {
+        return error;
     }
-    if (error == 0 && !journal_could_hold(store->journal, append->batches.len)) {
-        return -EFBIG;
+    error = store_writable(store);
+    if (error != -EIO && append->batches.len > store_append_max(store)) {
+        return -EFBIG; /* nobody waits for room that never comes */
     }
     if (error == 0 && !journal_room(store->journal, append->batches.len)) {
         error = -EAGAIN;

@@ -109,8 +109,8 @@ uint64_t journal_durable_lsn(const struct journal *journal);
  * frees space can always be said. */
 bool journal_room(const struct journal *journal, uint64_t len);
 
-/* Could such an append be added if the journal were empty? */
-bool journal_could_hold(const struct journal *journal, uint64_t len);
+/* The largest append that could be added if the journal were empty. */
+uint64_t journal_hold_max(const struct journal *journal);
 
 /* Is the journal so full that a checkpoint is due? */
 bool journal_half_full(const struct journal *journal);

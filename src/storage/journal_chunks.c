@@ -289,10 +289,12 @@ bool journal_room(const struct journal *j, uint64_t len)
     return room >= reserve + gathered + cost(j, len);
 }
 
-bool journal_could_hold(const struct journal *j, uint64_t len)
+/* cost() the other way round. */
+uint64_t journal_hold_max(const struct journal *j)
 {
-    uint64_t n = j->bytes_max / j->chunk_bytes;
-    return (n - 2) * usable(j, j->chunk_bytes) >= cost(j, len);
+    uint64_t room = (j->bytes_max / j->chunk_bytes - 2) * usable(j, j->chunk_bytes);
+    uint64_t payload = j->group_max - JOURNAL_BLOCK, each = 2 * JOURNAL_BLOCK;
+    return room > 2 * each ? (room - 2 * each) / (payload + each) * payload : 0;
 }
 
 bool journal_half_full(const struct journal *j)

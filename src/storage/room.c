@@ -103,6 +103,11 @@ int store_writable(const struct store *store)
     return tail_has_room(store) && journal_room(store->journal, 0) ? 0 : -EAGAIN;
 }
 
+uint64_t store_append_max(const struct store *store)
+{
+    return journal_hold_max(store->journal);
+}
+
 static void look(struct loop_task *task)
 {
     struct store *store = container_of(task, struct store, room_task);

@@ -55,6 +55,34 @@ static void a_batch_that_the_journal_could_never_hold_is_refused(void **state)
     bed_close(bed);
 }
 
+static bool has_room(struct bed *bed)
+{
+    return bed->room;
+}
+
+static void it_is_refused_while_others_wait_too(void **state)
+{
+    struct bed *bed = *state;
+    struct buf large = bed_batch(bed, 0, 140, 60000), small = bed_batch(bed, 0, 10, 3000);
+    struct log_append refused = { .batches = buf_bytes(&large), .leader_epoch = 1,
+                                  .as_leader = true, .log_append_ms = -1 };
+    struct log_append waits = { .batches = buf_bytes(&small), .leader_epoch = 1,
+                                .as_leader = true, .log_append_ms = -1 };
+    bed->config.tail_bytes = MIB(2);
+    bed->config.journal_bytes_max = MIB(8);
+    bed_open(bed);
+    while (log_append(bed->log, &waits) == 0) {
+    }
+    assert_int_equal(store_writable(bed->store), -EAGAIN);
+    assert_int_equal(log_append(bed->log, &refused), -EFBIG);
+    bed->room = false;
+    bed_run(bed, has_room);
+    assert_int_equal(log_append(bed->log, &waits), 0);
+    buf_release(&large);
+    buf_release(&small);
+    bed_close(bed);
+}
+
 static void a_follower_keeps_offsets_and_epochs(void **state)
 {
     struct bed *bed = *state;
@@ -155,11 +183,6 @@ static void bad_batches_change_nothing(void **state)
     assert_int_equal(log_end(bed->log), 0);
     buf_release(&batch);
     bed_close(bed);
-}
-
-static bool has_room(struct bed *bed)
-{
-    return bed->room;
 }
 
 static void appends_wait_while_the_tail_is_full_and_lose_nothing(void **state)
@@ -276,6 +299,7 @@ int main(void)
         BOTH_BACKENDS(large_batches_go_through_the_journal_in_parts),
         BOTH_BACKENDS(a_batch_that_was_not_wholly_written_is_not_there),
         BOTH_BACKENDS(a_batch_that_the_journal_could_never_hold_is_refused),
+        BOTH_BACKENDS(it_is_refused_while_others_wait_too),
         BOTH_BACKENDS(a_follower_keeps_offsets_and_epochs),
         BOTH_BACKENDS(a_row_of_batches_is_one_append),
         BOTH_BACKENDS(the_log_append_time_is_stamped),

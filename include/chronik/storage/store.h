@@ -114,6 +114,9 @@ void store_each(struct store *store, void (*visit)(struct log *log, void *arg), 
  * disk is, `room` follows when there is space again; -EIO: the directory is offline. */
 int store_writable(const struct store *store);
 
+/* The largest append that the journal can take, in bytes. */
+uint64_t store_append_max(const struct store *store);
+
 /* How long the journal's write that is under way has taken so far, in ns; 0: none is. A disk that
  * hangs shows here. */
 uint64_t store_write_pending_ns(const struct store *store);
