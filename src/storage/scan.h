@@ -41,9 +41,9 @@ struct segment_file {
 int producers_load(struct producers *producers, const char *dir, int64_t offset, bool *ret_whole);
 
 /* What the producers of a log are at offset `end`: the newest snapshot in the directory at or below
- * it, one with a window where there is one, and the batches of the files from there on. NULL when there are none. The files must hold
- * whole valid batches up to `bytes`; -errno when they do not. Sets `*ret_snapshot` to the offset of
- * the snapshot used, or -1. */
+ * it, one with a window where there is one, and the batches of the files from there on. NULL when
+ * there are none. The files must hold whole valid batches up to `bytes`; -errno when they do not.
+ * Sets `*ret_snapshot` to the offset of the snapshot used, or -1. */
 int producers_rebuild(const char *dir, const struct segment_file *files, size_t n, int64_t end,
                       uint64_t seed, int64_t now_ms, struct producers **ret_producers,
                       int64_t *ret_snapshot);

@@ -45,8 +45,8 @@ static void explain_store(const struct node *node, const struct store *store)
          list_empty(&store->stuck) ? "" : ", stuck", store_writable(store), store->slabs.bytes,
          store->slabs.budget, store->slabs.unwritten_bytes, store->reads);
     const struct machine *m = &node->machine;
-    note("    drive: %u requests under way, %u on durable files, %u wait; the journal's write takes "
-         "%.3f s",
+    note("    drive: %u requests under way, %u on durable files, %u wait; the journal's write "
+         "takes %.3f s",
          m->running[0], m->running[1], m->waiting_ops,
          (double)store_write_pending_ns(store) / 1e9);
 }
