@@ -6,6 +6,10 @@
  * it is refused the topic's error says why. A topic that comes twice is answered once. Every
  * node answers from its own copy of the metadata.
  *
+ * A client whose leader dies asks at once who leads now, and when it hears that it is still the
+ * dead one it may not ask again for a second. So where this node's own connection to the leader of
+ * a topic in question has just broken, the answer waits a moment for the election.
+ *
  * Authorized operations are INT32_MIN unless asked for; asked for without an authorizer, all
  * that exist for the resource, as Apache Kafka answers. */
 #include "handlers.h"
@@ -18,6 +22,8 @@ struct metadata_state {
     struct meta_create_topics_request_topic *topics;
     int32_t *places;                 /* of each of them: where in the request it is */
     enum kafka_error *create_errors; /* of each topic of the request; KAFKA_NONE: none was tried */
+    struct timer timer;              /* while an election is waited for */
+    uint64_t patience_ns;            /* until then */
 };
 
 /* ---- brokers ----------------------------------------------------------------------------------*/
@@ -152,14 +158,19 @@ static void fill_named_topics(struct metadata_state *state)
     }
 }
 
+static bool asks_for_all(const struct request *request)
+{
+    const struct metadata_request *in = request->body;
+    return in->n_topics < 0 || (in->n_topics == 0 && request->header.api_version == 0);
+}
+
 static void answer(struct metadata_state *state)
 {
     const struct metadata_request *in = state->request->body;
     struct metadata_response *out = state->request->reply;
-    bool all = in->n_topics < 0 || (in->n_topics == 0 && state->request->header.api_version == 0);
 
     fill_brokers(state->request);
-    if (all) {
+    if (asks_for_all(state->request)) {
         fill_all_topics(state->request);
     } else {
         fill_named_topics(state);
@@ -168,6 +179,57 @@ static void answer(struct metadata_state *state)
         out->cluster_authorized_operations = API_CLUSTER_OPERATIONS;
     }
     request_reply(state->request);
+}
+
+/* ---- elections --------------------------------------------------------------------------------*/
+
+static bool has_a_leader_in_doubt(struct api *api, const struct image_topic *topic)
+{
+    for (int32_t i = 0; topic != NULL && i < topic->n_partitions; i++) {
+        if (topic->partitions[i].leader >= 0 &&
+            meta_peer_is_in_doubt(api->meta, topic->partitions[i].leader)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is an election to come that the client should not miss? */
+static bool is_in_doubt(struct request *request)
+{
+    const struct metadata_request *in = request->body;
+    const struct image *image = meta_image(request->api->meta);
+    enum kafka_error error;
+    for (size_t i = 0; asks_for_all(request) && i < image_topic_count(image); i++) {
+        if (has_a_leader_in_doubt(request->api, image_topic_at(image, i))) {
+            return true;
+        }
+    }
+    for (int32_t i = 0; i < in->n_topics; i++) {
+        const struct metadata_request_topic *asked = &in->topics[i];
+        if (has_a_leader_in_doubt(request->api, api_topic(request->api, &asked->topic_id,
+                                                          asked->name, &error))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void answer_when_settled(struct metadata_state *state)
+{
+    enum { LOOK_AGAIN_MS = 5 };
+    struct loop *loop = state->request->api->loop;
+    if (!meta_any_peer_is_in_doubt(state->request->api->meta) ||
+        loop_now_ns(loop) >= state->patience_ns || !is_in_doubt(state->request)) {
+        answer(state);
+    } else {
+        timer_set_in(&state->timer, LOOK_AGAIN_MS * NS_PER_MS);
+    }
+}
+
+static void look_again(struct timer *timer)
+{
+    answer_when_settled(container_of(timer, struct metadata_state, timer));
 }
 
 /* ---- auto-creation ----------------------------------------------------------------------------*/
@@ -235,18 +297,20 @@ static void collect_missing(struct metadata_state *state)
 
 void handle_metadata(struct request *request)
 {
-    enum { CREATE_TIMEOUT_MS = 15000 };
+    enum { CREATE_TIMEOUT_MS = 15000, PATIENCE_MS = 200 };
     const struct metadata_request *in = request->body;
     struct metadata_state *state = request_alloc(request, 1, sizeof *state);
 
     state->request = request;
+    state->patience_ns = loop_now_ns(request->api->loop) + PATIENCE_MS * NS_PER_MS;
+    timer_init(&state->timer, request->api->loop, look_again);
     state->create_errors =
         request_alloc(request, (size_t)max_i64(in->n_topics, 0), sizeof *state->create_errors);
     if (may_create(request)) {
         collect_missing(state);
     }
     if (state->create.n_topics == 0) {
-        answer(state);
+        answer_when_settled(state);
         return;
     }
     meta_create_topics(request->api->meta, &state->create,

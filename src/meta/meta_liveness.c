@@ -19,7 +19,7 @@
 
 #include <inttypes.h>
 
-enum { SESSION_MS = 1500 };
+enum { SESSION_MS = 1500, DOUBT_MS = 500 };
 
 static void session_ended(struct timer *timer);
 
@@ -203,6 +203,24 @@ void meta_liveness_heard(struct meta *meta, struct meta_peer *peer, enum raft_vo
     }
 }
 
+bool meta_peer_is_in_doubt(struct meta *meta, int32_t id)
+{
+    const struct meta_peer *peer = meta_peer(meta, id);
+    const struct image_broker *broker = image_broker(meta_image(meta), id);
+    return peer != NULL && peer->broke_ns != 0 && broker != NULL && !broker->fenced &&
+           loop_now_ns(meta->loop) < peer->broke_ns + DOUBT_MS * NS_PER_MS;
+}
+
+bool meta_any_peer_is_in_doubt(struct meta *meta)
+{
+    for (unsigned i = 0; i < meta->n_peers; i++) {
+        if (meta_peer_is_in_doubt(meta, meta->peers[i].id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void meta_peer_opened(struct meta *meta, int32_t id, const struct uuid *incarnation)
 {
     struct meta_peer *peer = meta_peer(meta, id);
@@ -215,6 +233,7 @@ void meta_peer_opened(struct meta *meta, int32_t id, const struct uuid *incarnat
         meta_controller_news(meta);
     }
     peer->ended = false;
+    peer->broke_ns = 0;
     peer->heard_ns = loop_now_ns(meta->loop);
     meta_requests_ask_anew(meta, id);
     look_soon(meta);
@@ -222,6 +241,10 @@ void meta_peer_opened(struct meta *meta, int32_t id, const struct uuid *incarnat
 
 void meta_peer_closed(struct meta *meta, int32_t id)
 {
+    struct meta_peer *peer = meta_peer(meta, id);
+    if (peer != NULL) {
+        peer->broke_ns = loop_now_ns(meta->loop);
+    }
     if (meta_runs(meta)) {
         meta_after_raft(meta, raft_node_peer_closed(meta->node, meta_now_ms(meta), (uint64_t)id));
     }

@@ -60,6 +60,7 @@ struct meta_peer {
     uint64_t connection;  /* the newest that a frame came from */
     uint64_t heard_ns;    /* when it last answered as a follower, or asked; 0: never */
     bool ended;           /* its connections are gone, and nobody answers there */
+    uint64_t broke_ns;    /* when a connection to it broke; 0: one was made since */
 };
 
 /* Who is there (meta_liveness.c). */
