@@ -178,6 +178,7 @@ static void fill_partition(struct request *request, struct fetch_entry *entry,
     out->high_watermark = entry->told_high_watermark = p->high_watermark;
     out->last_stable_offset = partition_visible_end(p);
     out->log_start_offset = entry->told_log_start = log_start_offset(p->log);
+    out->preferred_read_replica = entry->preferred;
     if (entry->diverging_epoch >= 0) {
         out->diverging_epoch.epoch = entry->diverging_epoch;
         out->diverging_epoch.end_offset = entry->diverging_end;
@@ -305,6 +306,8 @@ void handle_fetch(struct request *request)
         .min_bytes = (uint64_t)max_i64(in->min_bytes, 0),
         .max_bytes = min_u64((uint64_t)max_i64(in->max_bytes, 0), limit),
         .wait_ns = (uint64_t)max_i64(0, min_i64(in->max_wait_ms, WAIT_MS_MAX)) * NS_PER_MS,
+        .any_replica = request->header.api_version >= 11,
+        .rack = in->rack_id,
         .done = fetch_done,
     };
     state->fetch.min_bytes = min_u64(state->fetch.min_bytes, state->fetch.max_bytes);

@@ -31,7 +31,6 @@
 #define OWN_LEVELS          "The broker compresses at each codec's own level."
 #define OWN_CHECKPOINTS     "Checkpoints follow the journal (docs/data-files.md)."
 #define PUSHED_AT_ONCE      "Followers get records as soon as there are any."
-#define READ_FROM_LEADERS   "Consumers read from leaders."
 #define RAFT_PUSHES         "The metadata leader sends to its voters; they do not fetch."
 #define STATIC_VOTERS       "The voters are those of controller.quorum.voters."
 

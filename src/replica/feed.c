@@ -49,6 +49,7 @@ struct feed_entry {
     uint32_t max_bytes;
     int64_t told_high_watermark;
     int64_t durable_end; /* said for this epoch before it was verified; -1: nothing */
+    int64_t log_start;   /* of the follower */
 
     struct chunk chunks[CHUNKS]; /* on the way, a ring */
     unsigned first_chunk, n_chunks;
@@ -367,6 +368,13 @@ static bool in_range(const struct partition *p, const struct feed_entry *entry)
     return entry->offset >= log_start_offset(p->log) && entry->offset <= log_end(p->log);
 }
 
+static void say_progress(const struct feed_entry *entry, struct partition *p, int64_t end,
+                         int64_t durable_end)
+{
+    const struct isr_ends ends = { entry->log_start, end, durable_end };
+    isr_progress(p, entry->feed->follower, entry->feed->broker_epoch, &ends);
+}
+
 /* Compares the follower's log with ours. If it is a prefix, what it says of its progress counts
  * from now on. */
 static bool verify(struct writer *w, struct feed_entry *entry, struct partition *p)
@@ -385,7 +393,7 @@ static bool verify(struct writer *w, struct feed_entry *entry, struct partition 
     entry->verified = true;
     isr_begins(p, feed->follower, feed->broker_epoch, entry->offset);
     if (entry->durable_end >= 0) {
-        isr_progress(p, feed->follower, feed->broker_epoch, entry->offset, entry->durable_end);
+        say_progress(entry, p, entry->offset, entry->durable_end);
     }
     return true;
 }
@@ -594,6 +602,7 @@ static void note_progress(struct feed *feed, const struct uuid *topic_id, int64_
         broker_epoch != feed->broker_epoch) {
         return;
     }
+    entry->log_start = from->log_start;
     if (!entry->verified) { /* said right behind the fetch that is to be looked at */
         entry->durable_end = from->durable_end;
         return;
@@ -601,7 +610,7 @@ static void note_progress(struct feed *feed, const struct uuid *topic_id, int64_
     struct partition *p = find_partition(entry, &error);
     if (p != NULL && from->end <= entry->offset) {
         note_written(entry, from->end);
-        isr_progress(p, feed->follower, broker_epoch, from->end, from->durable_end);
+        say_progress(entry, p, from->end, from->durable_end);
         if (entry->offset < log_end(p->log)) {
             mark_dirty(entry);
         }

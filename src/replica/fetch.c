@@ -84,6 +84,21 @@ static enum kafka_error check_offset(const struct partition *p, int64_t offset)
                : KAFKA_NONE;
 }
 
+/* Should the client read it from another replica? Then it is told at once. */
+static bool is_elsewhere(struct fetch *fetch, struct fetch_entry *entry, const struct partition *p)
+{
+    if (!fetch->replicas->rack_aware || !fetch->any_replica || p->role != PARTITION_LEADER) {
+        return false;
+    }
+    entry->preferred = isr_preferred(p, fetch->rack, entry->offset);
+    if (entry->preferred < 0) {
+        return false;
+    }
+    fetch->any_error = true;
+    tell(fetch, entry);
+    return true;
+}
+
 /* Can this entry be read at all? */
 static struct partition *admit(struct fetch *fetch, struct fetch_entry *entry)
 {
@@ -91,7 +106,9 @@ static struct partition *admit(struct fetch *fetch, struct fetch_entry *entry)
     if (p == NULL) {
         return NULL;
     }
-    enum kafka_error error = partition_check_leader(p, entry->leader_epoch);
+    enum kafka_error error = fetch->any_replica
+                                 ? partition_check_replica(p, entry->leader_epoch)
+                                 : partition_check_leader(p, entry->leader_epoch);
     if (error == KAFKA_NONE) {
         error = check_offset(p, entry->offset);
     }
@@ -104,7 +121,7 @@ static struct partition *admit(struct fetch *fetch, struct fetch_entry *entry)
         tell(fetch, entry);
         return NULL;
     }
-    return p;
+    return is_elsewhere(fetch, entry, p) ? NULL : p;
 }
 
 /* Takes the result of a read into the entry. */
@@ -188,7 +205,8 @@ static void look_at_dirty(struct fetch *fetch)
 {
     list_each (it, &fetch->session->dirty) {
         struct fetch_entry *entry = container_of(it, struct fetch_entry, dirty);
-        if (entry->fetch != NULL || entry->error != KAFKA_NONE || entry->diverging_epoch >= 0) {
+        if (entry->fetch != NULL || entry->error != KAFKA_NONE || entry->diverging_epoch >= 0 ||
+            entry->preferred >= 0) {
             continue;
         }
         if (!read_entry(fetch, entry) && entry->batches.len == 0) {
@@ -259,7 +277,7 @@ void fetch_finish(struct fetch *fetch)
     while ((it = list_pop_front(&fetch->replies)) != NULL) {
         struct fetch_entry *entry = container_of(it, struct fetch_entry, reply);
         entry->error = KAFKA_NONE;
-        entry->diverging_epoch = -1;
+        entry->diverging_epoch = entry->preferred = -1;
         entry->next = entry->offset;
         chain_release(&entry->batches);
         if (!list_empty(&entry->dirty)) { /* behind those that got no turn */

@@ -219,6 +219,7 @@ static void say_progress(struct fetcher *fetcher)
         partitions[i] = (struct replica_progress_request_partition){
             .partition = p->index,
             .leader_epoch = p->leader_epoch,
+            .log_start = log_start_offset(p->log),
             .end = log_end(p->log),
             .durable_end = p->followed.said_durable,
         };

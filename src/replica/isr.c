@@ -334,22 +334,50 @@ void isr_begins(struct partition *p, int32_t broker, int64_t broker_epoch, int64
     f->durable_end = min_i64(f->durable_end, end);
 }
 
-void isr_progress(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end,
-                  int64_t durable_end)
+void isr_progress(struct partition *p, int32_t broker, int64_t broker_epoch,
+                  const struct isr_ends *ends)
 {
     struct follower *f = find(p, broker);
-    if (f == NULL || f->broker_epoch != broker_epoch || end > log_end(p->log) ||
-        durable_end > end) {
+    if (f == NULL || f->broker_epoch != broker_epoch || ends->end > log_end(p->log) ||
+        ends->durable_end > ends->end) {
         return;
     }
-    f->end = end;
-    f->durable_end = durable_end;
+    f->log_start = ends->log_start;
+    f->end = ends->end;
+    f->durable_end = ends->durable_end;
     note_progress(p, f);
     if (may_join(p, f)) {
         want_proposal(p);
     }
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
 }
+
+/* ---- for consumers ---------------------------------------------------------------------------*/
+
+static bool is_in_rack(const struct partition *p, int32_t id, struct text rack)
+{
+    const struct image_broker *broker = image_broker(meta_image(p->replicas->meta), id);
+    return broker != NULL && !broker->fenced && broker->rack != NULL &&
+           text_is(rack, broker->rack);
+}
+
+int32_t isr_preferred(const struct partition *p, struct text rack, int64_t offset)
+{
+    const struct follower *best = NULL;
+    if (rack.len == 0 || is_in_rack(p, p->replicas->node_id, rack)) {
+        return -1;
+    }
+    for (unsigned i = 0; i < p->isr.n_followers; i++) {
+        const struct follower *f = &p->isr.followers[i];
+        bool has = f->in_isr && f->end >= offset && f->log_start <= offset;
+        if (has && is_in_rack(p, f->broker, rack) && (best == NULL || f->end > best->end)) {
+            best = f;
+        }
+    }
+    return best ? best->broker : -1;
+}
+
+/* ---- who lags --------------------------------------------------------------------------------*/
 
 static void check_partition(struct partition *p, uint64_t now, uint64_t limit)
 {

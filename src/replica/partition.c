@@ -343,6 +343,13 @@ enum kafka_error partition_check_leader(const struct partition *p, int32_t clien
     return p->role == PARTITION_LEADER ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 
+enum kafka_error partition_check_replica(const struct partition *p, int32_t client_epoch)
+{
+    enum kafka_error error = partition_check_leader(p, client_epoch);
+    return error == KAFKA_NOT_LEADER_OR_FOLLOWER && p->role == PARTITION_FOLLOWER ? KAFKA_NONE
+                                                                                  : error;
+}
+
 int64_t partition_visible_end(const struct partition *p)
 {
     return p->high_watermark;

@@ -145,7 +145,7 @@ struct fetch_entry *session_add(struct session_cache *cache, struct fetch_sessio
     entry->topic = session->by_id ? NULL : text_dup(topic);
     entry->index = index;
     entry->watch.news = has_news;
-    entry->diverging_epoch = -1;
+    entry->diverging_epoch = entry->preferred = -1;
     entry->told_high_watermark = entry->told_log_start = -1;
     list_init(&entry->dirty);
     list_init(&entry->reply);

@@ -212,6 +212,16 @@ static void drop_if_foreign(struct log *log, void *arg)
     store_delete(r->store, log);
 }
 
+/* Kafka's name for it; another class is one that we do not have: consumers read from leaders. */
+static bool selects_by_rack(const struct replicas *r)
+{
+    static const char NAME[] = "RackAwareReplicaSelector";
+    struct config_layers config = config_layers_of(meta_image(r->meta), r->node_id, r->file);
+    struct text class = config_text(&config, "replica.selector.class");
+    size_t len = sizeof NAME - 1;
+    return class.len >= len && memcmp(class.data + class.len - len, NAME, len) == 0;
+}
+
 void replicas_start(struct replicas *r, struct store *store, struct meta *meta)
 {
     const struct image *image = meta_image(meta);
@@ -219,6 +229,7 @@ void replicas_start(struct replicas *r, struct store *store, struct meta *meta)
     r->store = store;
     r->meta = meta;
     r->started = true;
+    r->rack_aware = selects_by_rack(r);
     store_each(store, drop_if_foreign, r);
     for (size_t i = 0; i < image_topic_count(image); i++) {
         replicas_topic_changed(r, image_topic_at(image, i));

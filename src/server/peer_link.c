@@ -408,7 +408,9 @@ static int take(struct peer_link *link, struct bytes in)
         } else {
             link->frame = link->frame ? link->frame : blob_new(len);
             size_t part = min_u64(in.len, len - link->have);
-            memcpy(link->frame->data + link->have, in.data, part);
+            if (in.data != link->frame->data + link->have) { /* else on_room() has led it there */
+                memcpy(link->frame->data + link->have, in.data, part);
+            }
             link->have += (uint32_t)part;
             in = bytes_part(in, part, in.len - part);
             if (link->have < len) {
@@ -439,6 +441,19 @@ static void on_data(struct stream *stream, struct bytes data)
         }
         link_close(link);
     }
+}
+
+/* What is left of a large frame is read where it belongs. */
+static uint8_t *on_room(struct stream *stream, size_t *ret_len)
+{
+    enum { WORTH_IT = 64 * 1024 };
+    const struct peer_link *link = stream_owner(stream);
+    size_t left = link->frame ? load_be32(link->prefix) - link->have : 0;
+    if (left < WORTH_IT) {
+        return NULL;
+    }
+    *ret_len = left;
+    return link->frame->data + link->have;
 }
 
 static void on_opened(struct stream *stream)
@@ -475,6 +490,7 @@ static void took_too_long(struct timer *timer)
 
 static const struct stream_handler HANDLER = {
     .opened = on_opened,
+    .room = on_room,
     .data = on_data,
     .drained = on_drained,
     .closed = on_closed,

@@ -22,9 +22,15 @@ static void end(void)
     replica_bed_release(&bed);
 }
 
+static void hear(int32_t follower, int64_t broker_epoch, int64_t end_offset, int64_t durable_end)
+{
+    const struct isr_ends ends = { .end = end_offset, .durable_end = durable_end };
+    isr_progress(p, follower, broker_epoch, &ends);
+}
+
 static void says(int32_t follower, int64_t end_offset, int64_t durable_end)
 {
-    isr_progress(p, follower, epoch_of(&bed, follower), end_offset, durable_end);
+    hear(follower, epoch_of(&bed, follower), end_offset, durable_end);
     run_ms(&bed, 1);
 }
 
@@ -77,12 +83,12 @@ static void nobody_counts_for_more_than_the_leader_has_durably(void **state)
     begins(2, 10);
     begins(3, 10);
     put_records(&bed, 1, 1);
-    isr_progress(p, 2, epoch_of(&bed, 2), 11, 11);
-    isr_progress(p, 3, epoch_of(&bed, 3), 11, 11);
+    hear(2, epoch_of(&bed, 2), 11, 11);
+    hear(3, epoch_of(&bed, 3), 11, 11);
     assert_int_equal(log_durable_end(p->log), 10);
     assert_int_equal(isr_committed_end(p), 10);
-    isr_progress(p, 2, epoch_of(&bed, 2), 12, 12); /* more than there is: nonsense */
-    isr_progress(p, 2, epoch_of(&bed, 2), 10, 11); /* durable, but not written: nonsense */
+    hear(2, epoch_of(&bed, 2), 12, 12); /* more than there is: nonsense */
+    hear(2, epoch_of(&bed, 2), 10, 11); /* durable, but not written: nonsense */
     assert_int_equal(p->isr.followers[0].durable_end, 11);
     run_durable(&bed, 1);
     assert_int_equal(p->high_watermark, 11);
@@ -212,10 +218,10 @@ static void what_an_earlier_life_had_does_not_count(void **state)
     says(2, 10, 8);
     int64_t earlier = epoch_of(&bed, 2);
     begin_new_life(&bed, 2);
-    isr_progress(p, 2, earlier, 10, 10); /* still on its way when the process ended */
+    hear(2, earlier, 10, 10); /* still on its way when the process ended */
     run_ms(&bed, 1);
     assert_int_equal(bed.nodes[1].meta.n_asked, 0); /* it fetched in another life (KIP-903) */
-    isr_progress(p, 2, epoch_of(&bed, 2), 10, 10);  /* nor has the new one begun to fetch */
+    hear(2, epoch_of(&bed, 2), 10, 10);  /* nor has the new one begun to fetch */
     run_ms(&bed, 1);
     assert_int_equal(bed.nodes[1].meta.n_asked, 0);
     begins(2, 3);
@@ -283,6 +289,49 @@ static void a_new_epoch_forgets_what_followers_said(void **state)
     end();
 }
 
+static void give_racks(const char *racks)
+{
+    for (int32_t id = 1; id <= 3; id++) {
+        struct image_broker *broker = (struct image_broker *)image_broker(bed.image, id);
+        free(broker->rack);
+        broker->rack = mem_sprintf("%c", racks[id - 1]);
+    }
+}
+
+static void consumers_are_sent_to_a_replica_in_their_rack(void **state)
+{
+    (void)state;
+    begin(2, true);
+    begins(2, 10);
+    begins(3, 10);
+    says(2, 10, 10);
+    says(3, 10, 10);
+    struct text b = text_of("b");
+    assert_int_equal(isr_preferred(p, b, 5), -1); /* nobody is anywhere */
+    give_racks("abc");
+    assert_int_equal(isr_preferred(p, b, 5), 2);
+    assert_int_equal(isr_preferred(p, text_of("c"), 5), 3);
+    assert_int_equal(isr_preferred(p, text_of("a"), 5), -1);
+    assert_int_equal(isr_preferred(p, text_of("d"), 5), -1);
+    assert_int_equal(isr_preferred(p, TEXT_NULL, 5), -1);
+    assert_int_equal(isr_preferred(p, b, 10), 2);
+    assert_int_equal(isr_preferred(p, b, 11), -1); /* it has not so much */
+    isr_progress(p, 2, epoch_of(&bed, 2), &(struct isr_ends){ 6, 10, 10 });
+    assert_int_equal(isr_preferred(p, b, 5), -1); /* nor any more what is older */
+    assert_int_equal(isr_preferred(p, b, 6), 2);
+    give_racks("bbb");
+    assert_int_equal(isr_preferred(p, b, 6), -1); /* the leader is as near */
+    give_racks("abb");
+    put_records(&bed, 1, 1);
+    isr_progress(p, 3, epoch_of(&bed, 3), &(struct isr_ends){ 0, 11, 10 });
+    assert_int_equal(isr_preferred(p, b, 6), 3); /* it has more */
+    change(&bed, 1, "12");
+    tell(&bed, 1);
+    assert_int_equal(isr_preferred(p, b, 6), 2); /* the other is not in sync */
+    run_durable(&bed, 1);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +347,7 @@ int main(void)
         cmocka_unit_test(who_begins_further_down_has_lost_the_rest),
         cmocka_unit_test(a_fenced_broker_is_not_proposed),
         cmocka_unit_test(a_new_epoch_forgets_what_followers_said),
+        cmocka_unit_test(consumers_are_sent_to_a_replica_in_their_rack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

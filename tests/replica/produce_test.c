@@ -23,7 +23,7 @@ static void both_have(int64_t offset)
 {
     for (int32_t id = 2; id <= 3; id++) {
         isr_begins(p, id, epoch_of(&bed, id), offset);
-        isr_progress(p, id, epoch_of(&bed, id), offset, offset);
+        isr_progress(p, id, epoch_of(&bed, id), &(struct isr_ends){ 0, offset, offset });
     }
     run_ms(&bed, 1);
 }

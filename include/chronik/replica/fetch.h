@@ -3,7 +3,8 @@
  *
  * Done as soon as min_bytes are there, an entry has an error, or the wait is over; with everything
  * collected by then. Reads from disk do not hold up the loop or other entries. The first batch
- * comes even when it is larger than every limit (KIP-74). */
+ * comes even when it is larger than every limit (KIP-74). A client in the rack of another replica
+ * is sent there instead (KIP-392), where replica.selector.class says so. */
 #ifndef CHRONIK_REPLICA_FETCH_H
 #define CHRONIK_REPLICA_FETCH_H
 
@@ -15,6 +16,8 @@ struct fetch {
     struct fetch_session *session;
     uint64_t min_bytes, max_bytes;
     uint64_t wait_ns;
+    bool any_replica; /* the client may read from followers (Fetch version 11 and later) */
+    struct text rack; /* of the client; null: none. Kept until `done` */
     void (*done)(struct fetch *fetch); /* once, in the events or advance step */
     void *arg;
 

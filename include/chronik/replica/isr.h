@@ -14,6 +14,7 @@
 #define CHRONIK_REPLICA_ISR_H
 
 #include <chronik/base/list.h>
+#include <chronik/base/text.h>
 
 struct partition;
 struct image_partition;
@@ -25,6 +26,7 @@ struct follower {
     bool in_isr;          /* of the committed set */
     bool proposed;        /* of the set that was proposed, while one is */
     int64_t broker_epoch; /* in which it fetched last; -1: it has not fetched in this epoch */
+    int64_t log_start;    /* what it has begins here, as far as known */
     int64_t end;          /* it has written everything below, as far as known; -1: not known */
     int64_t durable_end;  /* and has it on stable storage */
     uint64_t caught_up_ns; /* when it last durably had all there was */
@@ -59,10 +61,20 @@ bool isr_is_large_enough(const struct partition *p);
  * epoch. What it had said before counts no more where it is above. */
 void isr_begins(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end);
 
-/* Since then it has written everything below `end`, and everything below `durable_end` is on stable
- * storage. */
-void isr_progress(struct partition *p, int32_t broker, int64_t broker_epoch, int64_t end,
-                  int64_t durable_end);
+/* What a follower has: from `log_start` on it is there, below `end` it is written, below
+ * `durable_end` on stable storage. */
+struct isr_ends {
+    int64_t log_start, end, durable_end;
+};
+
+/* Since it began a follower has come so far. */
+void isr_progress(struct partition *p, int32_t broker, int64_t broker_epoch,
+                  const struct isr_ends *ends);
+
+/* The member of the set, not the leader, that a consumer in that rack should read from at that
+ * offset (KIP-392): one in the same rack that has it, the one that has most. -1: none, or the
+ * leader is in that rack itself. */
+int32_t isr_preferred(const struct partition *p, struct text rack, int64_t offset);
 
 /* Proposes followers that may join: what they have said may count only now. */
 void isr_consider(struct partition *p);

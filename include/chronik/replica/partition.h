@@ -77,6 +77,9 @@ enum kafka_error partition_check_leader(const struct partition *p, int32_t clien
 /* The log of a follower was cut, and may be cut further before the last call of this. */
 void partition_was_cut(struct partition *p);
 
+/* The same for a reader that any replica may serve (KIP-392): a follower, too. */
+enum kafka_error partition_check_replica(const struct partition *p, int32_t client_epoch);
+
 /* Records were appended: followers hear of it in this turn. */
 void partition_appended(struct partition *p);
 

@@ -35,6 +35,7 @@ struct fetch_entry {
     enum kafka_error error;
     int32_t diverging_epoch; /* -1: not diverging (KIP-595) */
     int64_t diverging_end;
+    int32_t preferred; /* the replica where to read instead (KIP-392); -1: this one */
 
     /* What the client was told last. */
     int64_t told_high_watermark, told_log_start;

@@ -34,6 +34,7 @@ struct replicas {
     struct meta *meta;   /* its image may be replaced: ask for it in each turn */
     bool started;        /* store and metadata are there */
     bool suspended;            /* see replicas_suspend() */
+    bool rack_aware;     /* replica.selector.class sends consumers to replicas in their rack */
     uint64_t trusted_until_ns; /* see replicas_trust() */
     const struct image_configs *file; /* settings of file, environment and command line */
     uint64_t seed;
