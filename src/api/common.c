@@ -128,3 +128,24 @@ enum kafka_error api_check_node(struct request *request, struct text name,
     }
     return KAFKA_NONE;
 }
+
+static int by_number(const void *a, const void *b)
+{
+    const int32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+bool api_number_repeats(struct request *request, const int32_t *numbers, size_t n)
+{
+    int32_t *sorted = request_alloc(request, n, sizeof *sorted);
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = numbers[i];
+    }
+    qsort(sorted, n, sizeof *sorted, by_number);
+    for (size_t i = 1; i < n; i++) {
+        if (sorted[i] == sorted[i - 1]) {
+            return true;
+        }
+    }
+    return false;
+}

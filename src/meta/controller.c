@@ -86,19 +86,25 @@ static void settle_change_isr(void *response, size_t item, struct apply_result r
     }
 }
 
-static void settle_elect_leaders(void *response, size_t item, struct apply_result result)
-{
-    struct meta_elect_leaders_response *r = response;
-    (void)item;
-    for (int32_t t = 0; t < r->n_topics; t++) {
-        for (int32_t i = 0; i < r->topics[t].n_partitions; i++) {
-            if (r->topics[t].partitions[i].error == KAFKA_NONE) {
-                r->topics[t].partitions[i].error = (int16_t)result.error;
-                r->topics[t].partitions[i].message = error_text(result.error);
-            }
-        }
+/* All changes of a request's partitions are in one command: those that were not refused share its
+ * result. */
+#define SETTLE_PARTITIONS(name)                                                                    \
+    static void settle_##name(void *response, size_t item, struct apply_result result)             \
+    {                                                                                              \
+        struct meta_##name##_response *r = response;                                               \
+        (void)item;                                                                                \
+        for (int32_t t = 0; t < r->n_topics; t++) {                                                \
+            for (int32_t i = 0; i < r->topics[t].n_partitions; i++) {                              \
+                if (r->topics[t].partitions[i].error == KAFKA_NONE) {                              \
+                    r->topics[t].partitions[i].error = (int16_t)result.error;                      \
+                    r->topics[t].partitions[i].message = error_text(result.error);                 \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
     }
-}
+
+SETTLE_PARTITIONS(elect_leaders)
+SETTLE_PARTITIONS(reassign)
 
 static void settle_allocate_producer_ids(void *response, size_t item, struct apply_result result)
 {
@@ -139,6 +145,7 @@ static const struct request_row {
     ROW(META_REPORT_DIRECTORY, report_directory, report_directory_items),
     ROW(META_SET_FEATURES, set_features, one_item),
     ROW(META_ELECT_LEADERS, elect_leaders, one_item),
+    ROW(META_REASSIGN, reassign, one_item),
 #undef ROW
 };
 

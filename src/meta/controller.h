@@ -14,6 +14,7 @@
  *   controller_topics.c     create, delete, add partitions
  *   controller_configs.c    settings, features
  *   controller_partitions.c in-sync sets, elections asked for, producer ids
+ *   controller_reassign.c   replicas that move
  *   controller_duties.c     what it does without being asked: fences, elects, balances
  *   placement.c             which brokers hold which replica
  *   elector.c               which replica leads */
@@ -148,6 +149,10 @@ bool controller_misses(const struct controller *c, const struct image_broker *br
 /* An elector that knows what the controller knows of the brokers' lives. */
 void controller_elector(const struct controller *c, struct decision *d, struct elector *ret_e);
 
+/* Checks replicas that a client names, `n_expected` of them (-1: any number); a message, or NULL. */
+const char *controller_check_replicas(const struct controller *c, const int32_t *ids, int32_t n,
+                                      int32_t n_expected);
+
 /* Adds all changes that were worked out, as one command of the controller itself, and releases the
  * elector. */
 void controller_add_changes(struct controller *c, struct decision *d, struct elector *e);
@@ -182,6 +187,8 @@ enum decide_result decide_change_isr(struct controller *c, const void *request,
                                      struct decision *d, void *response);
 enum decide_result decide_allocate_producer_ids(struct controller *c, const void *request,
                                                 struct decision *d, void *response);
+enum decide_result decide_reassign(struct controller *c, const void *request, struct decision *d,
+                                   void *response);
 enum decide_result decide_elect_leaders(struct controller *c, const void *request,
                                         struct decision *d, void *response);
 

@@ -53,9 +53,8 @@ static struct command_create_partitions_partition *place(const struct controller
     return partitions;
 }
 
-/* Checks replicas that the client names; an error message, or NULL. */
-static const char *check_replicas(const struct controller *c, const int32_t *ids, int32_t n,
-                                  int32_t n_expected)
+const char *controller_check_replicas(const struct controller *c, const int32_t *ids, int32_t n,
+                                      int32_t n_expected)
 {
     bool serves = false;
     if (n <= 0 || n > IMAGE_REPLICAS_MAX) {
@@ -114,7 +113,7 @@ manual(struct controller *c, struct decision *d,
     }
     for (int32_t i = 0; i < n; i++) {
         const struct meta_create_topics_request_assignment *a = &topic->assignments[i];
-        const char *wrong = check_replicas(c, a->replicas, a->n_replicas, width);
+        const char *wrong = controller_check_replicas(c, a->replicas, a->n_replicas, width);
         if (a->partition < 0 || a->partition >= n || partitions[a->partition].n_replicas > 0) {
             wrong = "The partitions of a manual assignment must be numbered from 0, without gaps";
         }
@@ -386,7 +385,7 @@ more_manual(struct controller *c, struct decision *d,
     }
     for (int32_t i = 0; i < n; i++) {
         const struct meta_create_partitions_request_assignment *a = &topic->assignments[i];
-        const char *wrong = check_replicas(c, a->replicas, a->n_replicas, replication);
+        const char *wrong = controller_check_replicas(c, a->replicas, a->n_replicas, replication);
         if (wrong != NULL) {
             REFUSE_ITEM(d, out, KAFKA_INVALID_REPLICA_ASSIGNMENT, "%s", wrong);
             return NULL;

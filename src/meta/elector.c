@@ -7,12 +7,18 @@
 
 enum { LEADER_STAYS = -2, RECOVERY_STAYS = -1, NOBODY = -1, WAITS = -2 };
 
+/* Who the replicas are to be, while they change. */
+struct move {
+    struct elector_set replicas, adding, removing;
+};
+
 /* What a partition is to become. */
 struct plan {
     const struct image_topic *topic;
     int32_t partition;
     const struct image_partition *now;
     struct elector_set isr, elr;
+    struct move *move; /* NULL: the replicas stay */
     int32_t leader;
     int8_t recovery;
     unsigned min_isr;
@@ -135,12 +141,20 @@ static void settle_eligible(struct plan *plan)
     }
 }
 
+static const int32_t *replicas_of(const struct plan *plan, unsigned *ret_n)
+{
+    *ret_n = plan->move ? plan->move->replicas.n : plan->now->n_replicas;
+    return plan->move ? plan->move->replicas.ids : plan->now->replicas;
+}
+
 /* The first replica, in order of preference, that is in the set and serves. */
 static int32_t first_serving(const struct elector *e, const struct plan *plan,
                              const struct elector_set *set)
 {
-    for (unsigned i = 0; i < plan->now->n_replicas; i++) {
-        int32_t id = plan->now->replicas[i];
+    unsigned n;
+    const int32_t *replicas = replicas_of(plan, &n);
+    for (unsigned i = 0; i < n; i++) {
+        int32_t id = replicas[i];
         if ((set == NULL || has(set, id)) && serves(e, id)) {
             return id;
         }
@@ -182,9 +196,10 @@ static int32_t first_eligible(struct elector *e, const struct plan *plan)
 {
     const struct log_end *best_end = NULL;
     int32_t best = NOBODY;
-    unsigned n_serving = 0;
-    for (unsigned i = 0; i < plan->now->n_replicas; i++) {
-        int32_t id = plan->now->replicas[i];
+    unsigned n_serving = 0, n;
+    const int32_t *replicas = replicas_of(plan, &n);
+    for (unsigned i = 0; i < n; i++) {
+        int32_t id = replicas[i];
         if (!has(&plan->elr, id) || !serves(e, id)) {
             continue;
         }
@@ -238,6 +253,26 @@ static int32_t *keep(struct elector *e, const struct elector_set *set)
     return arena_dup(e->arena, set->ids, set->n * sizeof set->ids[0]);
 }
 
+static bool moves(const struct plan *plan)
+{
+    const struct move *m = plan->move;
+    const struct image_partition *now = plan->now;
+    return m != NULL && !(same(&m->replicas, now->replicas, now->n_replicas) &&
+                          same(&m->adding, now->adding, now->n_adding) &&
+                          same(&m->removing, now->removing, now->n_removing));
+}
+
+static void add_move(struct elector *e, const struct move *m,
+                     struct command_change_partitions_change *change)
+{
+    change->replicas = keep(e, &m->replicas);
+    change->n_replicas = (int32_t)m->replicas.n;
+    change->adding = keep(e, &m->adding);
+    change->n_adding = (int32_t)m->adding.n;
+    change->removing = keep(e, &m->removing);
+    change->n_removing = (int32_t)m->removing.n;
+}
+
 /* A plan that changes something becomes a change. */
 static void propose(struct elector *e, const struct plan *plan)
 {
@@ -246,7 +281,7 @@ static void propose(struct elector *e, const struct plan *plan)
     bool elr_differs = !same(&plan->elr, now->elr, now->n_elr);
     bool leader_differs = plan->leader != now->leader;
     bool recovery_differs = plan->recovery != RECOVERY_STAYS && plan->recovery != now->recovery;
-    if (!isr_differs && !elr_differs && !leader_differs && !recovery_differs) {
+    if (!isr_differs && !elr_differs && !leader_differs && !recovery_differs && !moves(plan)) {
         return;
     }
     struct command_change_partitions_change change = command_change_partitions_change_default;
@@ -265,6 +300,9 @@ static void propose(struct elector *e, const struct plan *plan)
     if (elr_differs) {
         change.elr = keep(e, &plan->elr);
         change.n_elr = (int32_t)plan->elr.n;
+    }
+    if (moves(plan)) {
+        add_move(e, plan->move, &change);
     }
     e->changes = mem_grow(e->changes, &e->cap, e->n + 1, sizeof *e->changes);
     e->changes[e->n++] = change;
@@ -434,6 +472,112 @@ void elector_balance(struct elector *e, size_t max)
     }
 }
 
+/* ---- replicas that move -----------------------------------------------------------------------*/
+
+static void drop_all(struct elector_set *from, const struct elector_set *ids)
+{
+    for (unsigned i = 0; i < ids->n; i++) {
+        drop(from, ids->ids[i]);
+    }
+}
+
+/* Those of `a` that are not in `b`. */
+static struct elector_set without(const struct elector_set *a, const struct elector_set *b)
+{
+    struct elector_set rest = *a;
+    drop_all(&rest, b);
+    return rest;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const int32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static void sort(struct elector_set *set)
+{
+    qsort(set->ids, set->n, sizeof set->ids[0], by_id);
+}
+
+static struct move *move_of(struct elector *e, const struct image_partition *now)
+{
+    struct move *m = arena_zalloc(e->arena, sizeof *m);
+    m->replicas = set_of(now->replicas, now->n_replicas);
+    m->adding = set_of(now->adding, now->n_adding);
+    m->removing = set_of(now->removing, now->n_removing);
+    return m;
+}
+
+/* Takes replicas away, from all sets; another one leads if need be. */
+static void take_away(struct elector *e, struct plan *plan, const struct elector_set *ids)
+{
+    drop_all(&plan->move->replicas, ids);
+    drop_all(&plan->isr, ids);
+    drop_all(&plan->elr, ids);
+    plan->min_isr = min_u64(plan->min_isr, plan->move->replicas.n);
+    plan->move->adding.n = plan->move->removing.n = 0;
+    if (has(ids, plan->leader) || plan->leader == NOBODY) {
+        elect(e, plan);
+    }
+}
+
+/* A move is complete when all new replicas are in sync, and one of those that stay can lead: then
+ * those that go, go. */
+static void finish_move(struct elector *e, struct plan *plan)
+{
+    if (plan->move == NULL && plan->now->n_adding + plan->now->n_removing > 0) {
+        plan->move = move_of(e, plan->now);
+    }
+    struct move *m = plan->move;
+    if (m == NULL || m->adding.n + m->removing.n == 0) {
+        return;
+    }
+    struct elector_set stay = without(&plan->isr, &m->removing);
+    struct elector_set late = without(&m->adding, &plan->isr);
+    if (late.n == 0 && first_serving(e, plan, &stay) != NOBODY) {
+        struct elector_set go = m->removing;
+        take_away(e, plan, &go);
+    }
+}
+
+void elector_reassign(struct elector *e, const struct image_topic *topic, int32_t partition,
+                      const int32_t *replicas, int32_t n)
+{
+    struct plan plan = plan_for(e, topic, partition);
+    struct elector_set target = set_of(replicas, (unsigned)n);
+    struct elector_set now = set_of(plan.now->replicas, plan.now->n_replicas);
+    struct move *m = plan.move = move_of(e, plan.now);
+    m->adding = without(&target, &now);
+    m->removing = without(&now, &target);
+    m->replicas = target;
+    sort(&m->adding);
+    sort(&m->removing);
+    for (unsigned i = 0; i < m->removing.n; i++) {
+        add(&m->replicas, m->removing.ids[i]);
+    }
+    finish_move(e, &plan);
+    propose(e, &plan);
+}
+
+enum kafka_error elector_cancel_move(struct elector *e, const struct image_topic *topic,
+                                     int32_t partition)
+{
+    struct plan plan = plan_for(e, topic, partition);
+    if (plan.now->n_adding + plan.now->n_removing == 0) {
+        return KAFKA_NO_REASSIGNMENT_IN_PROGRESS;
+    }
+    plan.move = move_of(e, plan.now);
+    struct elector_set go = plan.move->adding;
+    bool was_led = plan.leader != NOBODY;
+    take_away(e, &plan, &go);
+    if (was_led && plan.leader == NOBODY) {
+        return KAFKA_INVALID_REPLICA_ASSIGNMENT;
+    }
+    propose(e, &plan);
+    return KAFKA_NONE;
+}
+
 void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t partition,
                      const int32_t *isr, int32_t n_isr, int8_t recovery)
 {
@@ -441,6 +585,7 @@ void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t
     plan.isr = set_of(isr, (unsigned)n_isr);
     plan.recovery = recovery;
     settle_eligible(&plan);
+    finish_move(e, &plan);
     if (plan.leader != NOBODY && !serves(e, plan.leader)) {
         give_way(e, &plan, plan.leader);
     }

@@ -98,6 +98,16 @@ void elector_balance(struct elector *e, size_t max);
 void elector_set_isr(struct elector *e, const struct image_topic *topic, int32_t partition,
                      const int32_t *isr, int32_t n_isr, int8_t recovery);
 
+/* Moves a partition to these replicas, the preferred leader first (KIP-455): the new ones are added
+ * at once, those that are not among them go when all new ones are in sync. */
+void elector_reassign(struct elector *e, const struct image_topic *topic, int32_t partition,
+                      const int32_t *replicas, int32_t n);
+
+/* Takes a move that is under way back. NO_REASSIGNMENT_IN_PROGRESS; INVALID_REPLICA_ASSIGNMENT:
+ * none of the earlier replicas could lead. */
+enum kafka_error elector_cancel_move(struct elector *e, const struct image_topic *topic,
+                                     int32_t partition);
+
 enum election { ELECT_PREFERRED = 0, ELECT_UNCLEAN = 1 };
 
 /* One partition's election on request. */

@@ -95,7 +95,9 @@ static void silent_producers_are_forgotten(void **state)
     const struct {
         int64_t after_ms, producer_ms;
         size_t left;
-    } looks[] = { { 0, 60000, 1 }, { 59000, 60000, 1 }, { 80000, 90000, 1 }, { 80000, 60000, 0 } };
+    } looks[] = {
+        { 0, 60000, 1 }, { 59000, 60000, 1 }, { 80000, 90000, 1 }, { 80000, 60000, 0 }
+    };
     for (size_t i = 0; i < countof(looks); i++) {
         store_retain(bed->store, applied_ms + looks[i].after_ms, looks[i].producer_ms);
         bed_run_ms(bed, 30);

@@ -93,6 +93,10 @@ class Reader:
         self.at += length
         return self.data[self.at - length:self.at].decode()
 
+    def skip_compact(self):
+        length = self.take("b") - 1
+        self.at += max(length, 0)
+
     def array(self, item):
         return [item() for _ in range(self.take("i"))]
 
@@ -136,6 +140,37 @@ def create_topic(connection, name, partitions, replication, configs=None, timeou
     answer.take("ii")
     answer.string()
     return answer.take("h")
+
+
+def reassign(connection, topic, moves):
+    """AlterPartitionReassignments v0 of {partition: replicas or None}: error codes by partition."""
+    def compact(items):
+        return bytes([len(items) + 1]) + b"".join(items)
+
+    def partition(index, replicas):
+        ids = b"\0" if replicas is None else compact([struct.pack(">i", r) for r in replicas])
+        return struct.pack(">i", index) + ids + b"\0"
+
+    name = topic.encode()
+    parts = compact([partition(*move) for move in moves.items()])
+    body = struct.pack(">i", 10000) + compact([bytes([len(name) + 1]) + name + parts + b"\0"])
+    answer = Reader(request(connection, 45, 0, b"\0" + body + b"\0"))  # tags of the head, too
+    answer.take("bih")
+    assert answer.take("bb")[0] == 0, "it has a message"
+    answer.skip_compact()  # the name
+    errors = {}
+    for _ in range(answer.take("b") - 1):
+        index, error = answer.take("ih")
+        answer.skip_compact()  # the message
+        answer.take("b")
+        errors[index] = error
+    return errors
+
+
+def elect_preferred(connection):
+    """ElectLeaders v1 of the preferred leaders of all partitions: the error code."""
+    answer = Reader(request(connection, 43, 1, struct.pack(">bii", 0, -1, 10000)))
+    return answer.take("ih")[1]
 
 
 def make_crc32c_table():

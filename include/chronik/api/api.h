@@ -94,6 +94,9 @@ enum api_repeat {
 /* For each of `n` names, an enum api_repeat; lives as long as the request. */
 const uint8_t *api_repeats(struct request *request, const struct text *names, size_t n);
 
+/* Does a number come more than once? */
+bool api_number_repeats(struct request *request, const int32_t *numbers, size_t n);
+
 /* Topics, partitions or settings that one request may create, delete or change; beyond it all of
  * the request is refused with POLICY_VIOLATION and this message, as with Apache Kafka. */
 enum { API_BATCH_MAX = 10000 };

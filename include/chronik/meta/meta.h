@@ -147,6 +147,7 @@ enum meta_request_kind {
     META_REPORT_DIRECTORY,
     META_SET_FEATURES,
     META_ELECT_LEADERS,
+    META_REASSIGN,
 };
 
 /* What the functions below are made of. */
@@ -172,6 +173,7 @@ META_REQUEST(meta_allocate_producer_ids, META_ALLOCATE_PRODUCER_IDS)
 META_REQUEST(meta_report_directory, META_REPORT_DIRECTORY)
 META_REQUEST(meta_set_features, META_SET_FEATURES)
 META_REQUEST(meta_elect_leaders, META_ELECT_LEADERS)
+META_REQUEST(meta_reassign, META_REASSIGN)
 
 /* ---- the other nodes --------------------------------------------------------------------------*/
 
