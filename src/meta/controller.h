@@ -149,7 +149,8 @@ bool controller_misses(const struct controller *c, const struct image_broker *br
 /* An elector that knows what the controller knows of the brokers' lives. */
 void controller_elector(const struct controller *c, struct decision *d, struct elector *ret_e);
 
-/* Checks replicas that a client names, `n_expected` of them (-1: any number); a message, or NULL. */
+/* Checks replicas that a client names, `n_expected` of them (-1: any number): a message, or
+ * NULL. */
 const char *controller_check_replicas(const struct controller *c, const int32_t *ids, int32_t n,
                                       int32_t n_expected);
 

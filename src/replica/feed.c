@@ -170,7 +170,8 @@ static void remove_entry(struct feed_entry *entry)
     free(entry);
 }
 
-/* The partition, if this node leads it in the epoch in which the follower follows. */
+/* The partition, if this node leads it in the epoch in which the follower follows, and knows that
+ * it does. */
 static struct partition *find_partition(struct feed_entry *entry, enum kafka_error *ret_error)
 {
     struct partition *p = entry->watch.partition;
@@ -191,6 +192,10 @@ static struct partition *find_partition(struct feed_entry *entry, enum kafka_err
     }
     if (p->log == NULL || (p->role != PARTITION_LEADER && p->role != PARTITION_BECOMING)) {
         *ret_error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+        return NULL;
+    }
+    if (!isr_knows(p, entry->feed->follower)) { /* it is a new replica, and heard of it first */
+        *ret_error = KAFKA_UNKNOWN_LEADER_EPOCH;
         return NULL;
     }
     return p;

@@ -51,6 +51,16 @@ static struct follower follower_init(const struct partition *p, int32_t broker)
     };
 }
 
+bool isr_knows(const struct partition *p, int32_t broker)
+{
+    for (unsigned i = 0; i < p->isr.n_followers; i++) {
+        if (p->isr.followers[i].broker == broker) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool knows_all(struct partition *p, const struct image_partition *state)
 {
     unsigned n = 0;

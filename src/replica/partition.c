@@ -301,6 +301,8 @@ void partition_follow(struct partition *p, const struct image_partition *state)
     if (new_epoch) {
         fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
         tell_watches(p);
+    } else {
+        tell_followers(p); /* there may be other ones */
     }
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
 }

@@ -1,64 +1,5 @@
 /* What the controller decides, request by request. */
-#include "image_case.h"
-
-struct decide_case {
-    struct image *image;
-    struct controller c;
-    struct arena arena;
-    struct decision d;
-    void *response;
-    int64_t sequence;
-};
-
-static void begin(struct decide_case *t, unsigned brokers, const char *racks)
-{
-    *t = (struct decide_case){ .image = image_with_brokers(brokers, racks), .sequence = 1 };
-    arena_init(&t->arena, 0);
-    t->c = (struct controller){ .image = t->image, .node_id = 1, .n_voters = brokers,
-                                .default_partitions = 4, .default_replication = 3 };
-    for (unsigned i = 0; i < brokers; i++) {
-        t->c.voters[i].id = (int32_t)i + 1;
-    }
-    prng_init(&t->c.prng, 1);
-}
-
-static void end(struct decide_case *t)
-{
-    decision_release(&t->d);
-    arena_release(&t->arena);
-    image_free(t->image);
-}
-
-/* Decides a request of a node in its first life. */
-static enum decide_result decide_as(struct decide_case *t, int32_t node,
-                                    enum meta_request_kind kind, const void *request)
-{
-    const struct command_id id = { .node = node, .incarnation = { { (uint8_t)node, 1 } },
-                                   .sequence = t->sequence, .open = t->sequence };
-    decision_release(&t->d);
-    decision_init(&t->d, &t->arena, &id, meta_request_items(kind, request));
-    return controller_decide(&t->c, kind, request, &t->d, &t->response);
-}
-
-/* Decides, applies, and puts the results into the response. */
-static void decide_and_apply(struct decide_case *t, enum meta_request_kind kind,
-                             const void *request)
-{
-    assert_int_equal(decide_as(t, 1, kind, request), DECIDE_DONE);
-    if (t->d.n > 0) {
-        apply_decision(t->image, &t->d);
-    }
-    for (size_t i = 0; i < t->d.n_items; i++) {
-        struct apply_result result;
-        struct command_id id = t->d.id;
-        id.sequence += (int64_t)i;
-        if (t->d.waits[i]) {
-            assert_true(image_find_result(t->image, &id, &result));
-            meta_response_settle(kind, t->response, i, result);
-        }
-    }
-    t->sequence += (int64_t)t->d.n_items;
-}
+#include "decide_case.h"
 
 /* ---- creating topics --------------------------------------------------------------------------*/
 
@@ -791,24 +732,6 @@ static void a_name_that_is_taken_is_refused_to_a_directory(void **state)
 
 /* Changes the in-sync set of partition 0 of topic 1, as `sender`; epochs relative to those it
  * has. */
-static enum kafka_error change_isr(struct decide_case *t, int32_t sender, int32_t leader_epoch,
-                                   int32_t partition_epoch,
-                                   struct meta_change_isr_request_member *isr, int32_t n)
-{
-    const struct image_partition *p = image_partition(t->image, &(struct uuid){ { 1 } }, 0);
-    struct meta_change_isr_request_partition partition = {
-        .topic_id = { { 1 } }, .leader_epoch = p->leader_epoch + leader_epoch,
-        .partition_epoch = p->epoch + partition_epoch, .isr = isr, .n_isr = n };
-    const struct meta_change_isr_request request = {
-        .epoch = image_broker(t->image, sender)->epoch, .partitions = &partition,
-        .n_partitions = 1 };
-    assert_int_equal(decide_as(t, sender, META_CHANGE_ISR, &request), DECIDE_DONE);
-    if (t->d.n > 0) {
-        apply_decision(t->image, &t->d);
-    }
-    t->sequence++;
-    return (enum kafka_error)((struct meta_change_isr_response *)t->response)->partitions[0].error;
-}
 
 static void in_sync_sets_are_checked_in_kafkas_order(void **state)
 {
@@ -846,132 +769,6 @@ static void in_sync_sets_are_checked_in_kafkas_order(void **state)
     p = partition_of(t.image, "t", 0);
     assert_isr(p, "1 2");
     assert_elr(p, "");
-    end(&t);
-}
-
-/* ---- replicas that move -----------------------------------------------------------------------*/
-
-/* Asks for other replicas of partition 0 of "t"; `n` -1 cancels. */
-static enum kafka_error move_to(struct decide_case *t, const int32_t *replicas, int32_t n,
-                                bool allow_factor_change)
-{
-    struct meta_reassign_request_partition partition = {
-        .replicas = (int32_t *)(uintptr_t)replicas, .n_replicas = n };
-    struct meta_reassign_request_topic topic = { .name = text_of("t"), .partitions = &partition,
-                                                 .n_partitions = 1 };
-    const struct meta_reassign_request request = { .topics = &topic, .n_topics = 1,
-                                                   .allow_factor_change = allow_factor_change };
-    decide_and_apply(t, META_REASSIGN, &request);
-    const struct meta_reassign_response *r = t->response;
-    assert_int_equal(r->topics[0].partitions[0].message.data != NULL,
-                     r->topics[0].partitions[0].error != KAFKA_NONE);
-    return (enum kafka_error)r->topics[0].partitions[0].error;
-}
-
-static void assert_moves(const struct decide_case *t, const char *replicas, const char *isr,
-                         const char *adding, const char *removing)
-{
-    const struct image_partition *p = partition_of(t->image, "t", 0);
-    assert_ids(p->replicas, p->n_replicas, replicas);
-    assert_isr(p, isr);
-    assert_ids(p->adding, p->n_adding, adding);
-    assert_ids(p->removing, p->n_removing, removing);
-}
-
-/* The leader's new in-sync set. */
-static void sync(struct decide_case *t, const int32_t *ids, int32_t n)
-{
-    const struct image_partition *p = partition_of(t->image, "t", 0);
-    struct meta_change_isr_request_member members[8];
-    for (int32_t i = 0; i < n; i++) {
-        members[i] = (struct meta_change_isr_request_member){ ids[i], -1 };
-    }
-    assert_int_equal(change_isr(t, p->leader, 0, 0, members, n), KAFKA_NONE);
-}
-
-static void a_move_ends_when_all_new_replicas_are_in_sync(void **state)
-{
-    (void)state;
-    struct decide_case t;
-    begin(&t, 5, NULL);
-    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1, 2, 3 }, 3);
-    assert_int_equal(move_to(&t, (int32_t[]){ 1, 4, 5 }, 3, false), KAFKA_NONE);
-    assert_moves(&t, "1 4 5 2 3", "1 2 3", "4 5", "2 3");
-    sync(&t, (int32_t[]){ 1, 2, 3, 4 }, 4);
-    assert_moves(&t, "1 4 5 2 3", "1 2 3 4", "4 5", "2 3");
-    int32_t epoch = partition_of(t.image, "t", 0)->leader_epoch;
-    sync(&t, (int32_t[]){ 1, 2, 3, 4, 5 }, 5);
-    assert_moves(&t, "1 4 5", "1 4 5", "", "");
-    assert_elr(partition_of(t.image, "t", 0), "");
-    assert_int_equal(partition_of(t.image, "t", 0)->leader, 1);
-    assert_int_equal(partition_of(t.image, "t", 0)->leader_epoch, epoch); /* it goes on */
-    end(&t);
-}
-
-static void a_leader_that_is_to_go_hands_over_at_the_end(void **state)
-{
-    (void)state;
-    struct decide_case t;
-    begin(&t, 3, NULL);
-    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1 }, 1);
-    assert_int_equal(move_to(&t, (int32_t[]){ 3 }, 1, false), KAFKA_NONE);
-    assert_moves(&t, "3 1", "1", "3", "1");
-    sync(&t, (int32_t[]){ 1, 3 }, 2);
-    assert_moves(&t, "3", "3", "", "");
-    assert_int_equal(partition_of(t.image, "t", 0)->leader, 3);
-    end(&t);
-}
-
-static void replicas_are_taken_away_and_reordered_at_once(void **state)
-{
-    (void)state;
-    struct decide_case t;
-    begin(&t, 3, NULL);
-    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1, 2, 3 }, 3);
-    assert_int_equal(move_to(&t, (int32_t[]){ 3, 2, 1 }, 3, false), KAFKA_NONE);
-    assert_moves(&t, "3 2 1", "1 2 3", "", "");
-    assert_int_equal(partition_of(t.image, "t", 0)->leader, 1);
-    assert_int_equal(move_to(&t, (int32_t[]){ 3 }, 1, false), KAFKA_INVALID_REPLICATION_FACTOR);
-    assert_int_equal(move_to(&t, (int32_t[]){ 3 }, 1, true), KAFKA_NONE);
-    assert_moves(&t, "3", "3", "", "");
-    assert_int_equal(partition_of(t.image, "t", 0)->leader, 3);
-    end(&t);
-}
-
-static void a_move_can_be_cancelled_and_replaced(void **state)
-{
-    (void)state;
-    struct decide_case t;
-    begin(&t, 5, NULL);
-    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1, 2 }, 2);
-    assert_int_equal(move_to(&t, NULL, -1, true), KAFKA_NO_REASSIGNMENT_IN_PROGRESS);
-    assert_int_equal(move_to(&t, (int32_t[]){ 3, 4 }, 2, false), KAFKA_NONE);
-    assert_moves(&t, "3 4 1 2", "1 2", "3 4", "1 2");
-    sync(&t, (int32_t[]){ 1, 2, 3 }, 3);
-    assert_int_equal(move_to(&t, NULL, -1, true), KAFKA_NONE);
-    assert_moves(&t, "1 2", "1 2", "", "");
-    assert_int_equal(move_to(&t, (int32_t[]){ 3, 4 }, 2, false), KAFKA_NONE);
-    assert_int_equal(move_to(&t, (int32_t[]){ 1, 5 }, 2, false), KAFKA_NONE);
-    assert_moves(&t, "1 5 2 3 4", "1 2", "5", "2 3 4");
-    sync(&t, (int32_t[]){ 1, 2, 5 }, 3);
-    assert_moves(&t, "1 5", "1 5", "", "");
-    end(&t);
-}
-
-static void moves_that_cannot_be_are_refused(void **state)
-{
-    (void)state;
-    struct decide_case t;
-    begin(&t, 3, NULL);
-    apply_topic(t.image, "t", 1, 1, (int32_t[]){ 1, 2 }, 2);
-    assert_int_equal(move_to(&t, NULL, 0, true), KAFKA_INVALID_REPLICA_ASSIGNMENT);
-    assert_int_equal(move_to(&t, (int32_t[]){ 1, 1 }, 2, true), KAFKA_INVALID_REPLICA_ASSIGNMENT);
-    assert_int_equal(move_to(&t, (int32_t[]){ 1, 9 }, 2, true), KAFKA_INVALID_REPLICA_ASSIGNMENT);
-    assert_int_equal(move_to(&t, (int32_t[]){ 1, -1 }, 2, true), KAFKA_INVALID_REPLICA_ASSIGNMENT);
-    assert_moves(&t, "1 2", "1 2", "", "");
-    assert_int_equal(partition_of(t.image, "t", 0)->epoch, 0);
-    assert_int_equal(move_to(&t, (int32_t[]){ 1, 2 }, 2, true), KAFKA_NONE); /* as it is */
-    assert_int_equal(partition_of(t.image, "t", 0)->epoch, 0);
     end(&t);
 }
 
@@ -1037,11 +834,6 @@ int main(void)
         cmocka_unit_test(topics_are_taken_over_from_the_best_replica_when_all_have_told),
         cmocka_unit_test(a_name_that_is_taken_is_refused_to_a_directory),
         cmocka_unit_test(in_sync_sets_are_checked_in_kafkas_order),
-        cmocka_unit_test(a_move_ends_when_all_new_replicas_are_in_sync),
-        cmocka_unit_test(a_leader_that_is_to_go_hands_over_at_the_end),
-        cmocka_unit_test(replicas_are_taken_away_and_reordered_at_once),
-        cmocka_unit_test(a_move_can_be_cancelled_and_replaced),
-        cmocka_unit_test(moves_that_cannot_be_are_refused),
         cmocka_unit_test(elections_are_held_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

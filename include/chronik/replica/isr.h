@@ -51,6 +51,9 @@ void isr_release(struct isr *isr);
  * */
 void isr_follow(struct partition *p, const struct image_partition *state, bool new_epoch);
 
+/* Is the broker another replica of the partition? */
+bool isr_knows(const struct partition *p, int32_t broker);
+
 /* The committed end as defined above; at most the leader's durable end. */
 int64_t isr_committed_end(const struct partition *p);
 
