@@ -156,13 +156,23 @@ static bool is_late_vote(struct raft_node *node, const struct raft_message *mess
            raft_state(&node->raft) != RAFT_CANDIDATE;
 }
 
+/* A snapshot of what is committed here, and is not our entry there: older than our own, or a
+ * contradiction. The core would install it, and applied entries would be undone. */
+static bool is_old_snapshot(const struct raft_node *node, const struct raft_message *message)
+{
+    const struct raft_install_snapshot *m = &message->install_snapshot;
+    return message->type == RAFT_INSTALL_SNAPSHOT && m->last_index <= raft_node_committed(node) &&
+           raft_node_term_of(node, m->last_index) != m->last_term;
+}
+
 int raft_deliver(struct raft_node *node, struct raft_message *message)
 {
     uint64_t term = message->type == RAFT_APPEND_ENTRIES     ? message->append_entries.term
                     : message->type == RAFT_INSTALL_SNAPSHOT ? message->install_snapshot.term
                                                              : 0;
     bool superfluous = message->type == RAFT_INSTALL_SNAPSHOT && node->installing;
-    if (superfluous || claims_our_term(node, term) || is_late_vote(node, message)) {
+    if (superfluous || claims_our_term(node, term) || is_late_vote(node, message) ||
+        is_old_snapshot(node, message)) {
         raft_message_release(message);
         return 0;
     }
