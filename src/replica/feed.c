@@ -21,6 +21,7 @@
 
 enum {
     FRAME_BYTES = 4 << 20,  /* records in one frame, about; a follower may want less */
+    CHUNK_BYTES = 64 << 20, /* of one partition in a frame: more, a follower cannot ask for */
     QUEUED_BYTES = 8 << 20, /* not yet sent: then the feed waits */
     CHUNKS = 16,            /* of one partition on the way */
     READS = 4,              /* from disk at a time, of all partitions */
@@ -257,6 +258,9 @@ static void refuse(struct writer *w, struct feed_entry *entry, enum kafka_error 
         put_state(p, entry, out);
     }
     stop(entry);
+    if (p == NULL) {
+        remove_entry(entry); /* of something that is not known here: nothing is kept for it */
+    }
 }
 
 static void writer_init(struct writer *w, struct feed *feed)
@@ -558,7 +562,7 @@ static void begin(struct feed *feed, const struct uuid *topic_id,
     entry->leader_epoch = from->current_leader_epoch;
     entry->last_epoch = from->last_fetched_epoch;
     entry->offset = from->fetch_offset;
-    entry->max_bytes = (uint32_t)max_i64(from->partition_max_bytes, 1);
+    entry->max_bytes = (uint32_t)max_i64(min_i64(from->partition_max_bytes, CHUNK_BYTES), 1);
     mark_dirty(entry);
 }
 

@@ -251,7 +251,8 @@ static void cut_segments(struct dumped *d)
 
 static void append(struct dump_state *s, struct dumped *d, struct dump_item *item)
 {
-    if (item->batch.base_offset >= d->log->end) {
+    bool begins = d->log->start == d->log->end; /* log_begins() */
+    if ((begins ? last_of(item) : item->batch.base_offset) >= d->log->end) {
         learn(d->log, &item->batch);
         return;
     }

@@ -1,6 +1,6 @@
 /* The handshake between nodes, and what follows it, on both sides at once: two nodes that dial each
- * other, and strangers. Their real frames are delivered in pieces, repeated on other links, changed,
- * cut off and mixed with the fuzzer's own bytes, while time passes.
+ * other, and strangers. Their real frames are delivered in pieces, repeated on other links,
+ * changed, cut off and mixed with the fuzzer's own bytes, while time passes.
  *
  * Whatever comes: nothing crashes or hangs, a link opens only where both know the secret and the
  * cluster, and only frames of open links are handed on. */

@@ -1,5 +1,5 @@
 /* Replication frames, on both sides: a node that leads one partition and follows another one, and a
- * peer that has proven who it is and sends what it likes: fetches, durable ends and records that lie
+ * peer that has proven who it is and sends what it likes: fetches, progress and records that lie
  * near the truth, changed ones, and the fuzzer's own bytes; meanwhile leaders change.
  *
  * Whatever comes: nothing crashes, every answer is well formed, and what counts as committed is
@@ -7,7 +7,7 @@
 #include <chronik/io/file.h>
 #include <chronik/meta/image.h>
 #include <chronik/meta/meta.h>
-#include <chronik/replica/durable.h>
+#include <chronik/replica/progress.h>
 #include <chronik/replica/feed.h>
 #include <chronik/storage/store.h>
 #include <chronik/wire/api.h>
@@ -30,6 +30,7 @@ struct bench {
     struct diag diag;
     struct timer turn;
     uint64_t n_topics;
+    int32_t n_fetches;
     char dir[64];
 };
 
@@ -128,9 +129,11 @@ static uint8_t kind_of(const struct chain *frame)
 
 static void send_to_leader(void *arg, int32_t leader, enum fetcher_kind kind, struct chain *frame)
 {
-    (void)arg, (void)leader, (void)kind;
+    struct bench *bench = arg;
+    (void)leader, (void)kind;
     bool fetch = kind_of(frame) == FEED_FETCH;
-    check_message(fetch ? wire_fetch.request : replica_replica_durable.request,
+    bench->n_fetches += fetch;
+    check_message(fetch ? wire_fetch.request : replica_replica_progress.request,
                   fetch ? FEED_VERSION : 0, frame);
 }
 
@@ -167,6 +170,7 @@ static struct bench *bench_new(void)
     loop_run(bench->loop);
     replicas_init(&bench->replicas, bench->loop, &bench->diag, SELF, &NOTHING);
     bench->replicas.transport = &TO_LEADER;
+    bench->replicas.transport_arg = bench;
     bench->replicas.fetch_max_bytes = 4096;
     replicas_start(&bench->replicas, bench->store, (struct meta *)bench->image);
     return bench;
@@ -259,25 +263,28 @@ static int fetch(struct fuzz *f)
     request.n_topics = how & 8 ? 0 : 1;
     request.forgotten_topics = &forgotten;
     request.n_forgotten_topics = how & 16 ? 1 : 0;
+    request.session_epoch = take(f);
+    request.max_bytes = how & 32 ? (int32_t)take_near(f, 0) : 1 << 20;
     return receive(f, FEED_FETCH, wire_fetch.request, FEED_VERSION, &request);
 }
 
-static int durable(struct fuzz *f)
+static int progress(struct fuzz *f)
 {
     struct partition *p = partition_of(f, LED);
-    struct replica_durable_request request = replica_durable_request_default;
-    struct replica_durable_request_partition part = {
+    struct replica_progress_request request = replica_progress_request_default;
+    struct replica_progress_request_partition part = {
         .partition = LED,
         .leader_epoch = (int32_t)take_near(f, p->leader_epoch),
+        .end = take_near(f, log_end(p->log)),
         .durable_end = take_near(f, log_end(p->log)),
     };
-    struct replica_durable_request_topic topic = { .topic_id = f->topic.id,
+    struct replica_progress_request_topic topic = { .topic_id = f->topic.id,
                                                    .partitions = &part,
                                                    .n_partitions = 1 };
     request.broker_epoch = take_near(f, 5);
     request.topics = &topic;
     request.n_topics = 1;
-    return receive(f, FEED_DURABLE, replica_replica_durable.request, 0, &request);
+    return receive(f, FEED_PROGRESS, replica_replica_progress.request, 0, &request);
 }
 
 /* ---- what the leader says ---------------------------------------------------------------------*/
@@ -316,7 +323,9 @@ static int records(struct fuzz *f)
     struct fetch_response_topic topic = fetch_response_topic_default;
     struct fetch_response_partition part = fetch_response_partition_default;
     struct buf batches = { 0 };
-    uint8_t how = take(f);
+    uint8_t how = take(f), session = take(f);
+    /* The newest fetch is answered, or, now and then, an older one. */
+    response.session_id = f->bench->n_fetches - (session < 0xe0 ? 0 : session & 3);
     part.partition_index = how & 1 ? (int32_t)take_near(f, 1) : FOLLOWED;
     part.error = how & 2 ? take(f) : 0;
     part.error = how & 4 ? KAFKA_OFFSET_OUT_OF_RANGE : part.error;
@@ -384,7 +393,7 @@ static void change_leader(struct fuzz *f)
 static void reconnect(struct fuzz *f)
 {
     feed_free(f->feed);
-    f->feed = feed_new(&f->bench->replicas, PEER, &TO_FOLLOWER, f);
+    f->feed = feed_new(&f->bench->replicas, PEER, false, &TO_FOLLOWER, f);
     fetcher_closed(&f->bench->replicas, PEER, FETCHER_HOT);
     fetcher_opened(&f->bench->replicas, PEER, FETCHER_HOT);
 }
@@ -416,7 +425,7 @@ static void one_step(struct fuzz *f)
         fetch(f);
         break;
     case 6:
-        durable(f);
+        progress(f);
         break;
     case 7:
     case 8:
