@@ -1,8 +1,7 @@
 /* chronikd: reads what it was asked, runs a broker until it is told to stop. */
-#include "broker.h"
 #include "dump_log.h"
+#include "signals.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,15 +43,11 @@ static int print(const struct options *options)
     return ok ? EXIT_CLEAN : EXIT_FATAL;
 }
 
-static void asked_to_stop(void *arg, int signum)
-{
-    (void)signum;
-    broker_stop(arg);
-}
-
-static int serve(const struct options *options, struct process_log *log)
+static int serve(const struct options *options, const struct options_source *source,
+                 struct process_log *log)
 {
     struct broker broker;
+    struct signals signals;
     struct loop *loop;
 
     process_keep_memory();
@@ -65,8 +60,7 @@ static int serve(const struct options *options, struct process_log *log)
         return EXIT_UNAVAILABLE;
     }
     if (broker_start(&broker, loop, log, options) == 0) {
-        loop_on_signal(loop, SIGTERM, asked_to_stop, &broker);
-        loop_on_signal(loop, SIGINT, asked_to_stop, &broker);
+        signals_start(&signals, &broker, source);
         loop_run(loop);
     }
     return broker_finish(&broker);
@@ -90,7 +84,7 @@ int main(int argc, char **argv)
     memcpy(log.diag.level, options.log_levels, sizeof log.diag.level);
     say_messages(&options, &log);
     if (code == 0) {
-        code = options.action == OPTIONS_SERVE  ? serve(&options, &log)
+        code = options.action == OPTIONS_SERVE  ? serve(&options, &source, &log)
                : options.action == OPTIONS_DUMP ? dump_log(&options.dump, print_bytes)
                                                 : print(&options);
     }

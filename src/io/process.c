@@ -158,3 +158,15 @@ void process_notify(const char *state)
         close(fd);
     }
 }
+
+uint64_t process_watchdog_ns(void)
+{
+    int64_t us, pid;
+    const char *of = getenv("WATCHDOG_PID");
+    if (of != NULL && (!text_to_i64(text_of(of), &pid) || pid != getpid())) {
+        return 0; /* meant for the process that started us */
+    }
+    bool watched = text_to_i64(text_of(getenv("WATCHDOG_USEC")), &us) && us > 0 &&
+                   us < INT64_MAX / 1000;
+    return watched ? (uint64_t)us * 1000 : 0;
+}

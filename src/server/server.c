@@ -250,6 +250,11 @@ const struct server_counters *server_counters(const struct server *server)
     return &server->counters;
 }
 
+const struct server_limits *server_limits(const struct server *server)
+{
+    return &server->limits;
+}
+
 static double read_u64(const void *arg)
 {
     return (double)*(const uint64_t *)arg;

@@ -42,6 +42,16 @@ static double journal_bytes(const void *arg)
     return store->journal ? (double)journal_stats(store->journal)->chunk_bytes : 0;
 }
 
+void store_memory(const struct store *store, struct store_memory *ret_memory)
+{
+    *ret_memory = (struct store_memory){
+        .tail = store->slabs.bytes,
+        .tail_max = store->config.tail_bytes,
+        .unwritten = store->slabs.unwritten_bytes,
+        .journal = store->journal ? journal_stats(store->journal)->chunk_bytes : 0,
+    };
+}
+
 void store_metrics(struct store *store, struct metrics *m)
 {
     static const struct {

@@ -37,4 +37,7 @@ void process_log_init(struct process_log *log, bool json, enum diag_level level)
 /* Tells systemd (sd_notify protocol) when $NOTIFY_SOCKET is set; "READY=1", "STOPPING=1", … */
 void process_notify(const char *state);
 
+/* How often systemd wants to hear "WATCHDOG=1" from this process at least; 0: it does not watch. */
+uint64_t process_watchdog_ns(void);
+
 #endif

@@ -55,6 +55,7 @@ void server_stop(struct server *server, uint64_t grace_ns, void (*stopped)(void 
 void server_free(struct server *server);
 
 const struct server_counters *server_counters(const struct server *server);
+const struct server_limits *server_limits(const struct server *server);
 void server_metrics(struct server *server, struct metrics *metrics);
 
 #endif
