@@ -128,13 +128,14 @@ void store_retain(struct store *store, int64_t now_ms, int64_t producer_ms);
 
 void store_metrics(struct store *store, struct metrics *metrics);
 
-/* What it holds in memory and in the journal's files, in bytes. */
+/* Bytes in memory and in the journal's files. */
 struct store_memory {
     uint64_t tail, tail_max; /* the newest batches of all logs; the budget for them */
     uint64_t unwritten;      /* of these, what no segment has */
     uint64_t journal;
 };
 
+/* What the store holds right now. */
 void store_memory(const struct store *store, struct store_memory *ret_memory);
 
 #endif
