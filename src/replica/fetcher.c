@@ -407,7 +407,8 @@ static bool batches_fit(const struct partition *p, struct bytes records)
     while (records.len > 0) {
         struct batch b;
         if (batch_parse(records, &b) != KAFKA_NONE || !batch_crc_ok(&b) ||
-            b.last_offset_delta < 0 || b.base_offset > INT64_MAX - 1 - b.last_offset_delta ||
+            b.base_offset < 0 || b.last_offset_delta < 0 ||
+            b.base_offset > INT64_MAX - 1 - b.last_offset_delta ||
             (empty ? batch_last_offset(&b) : b.base_offset) < next) {
             return false;
         }

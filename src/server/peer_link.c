@@ -11,6 +11,8 @@
 #include <chronik/wire/codec.h>
 #include <errno.h>
 
+enum { FIRST_BYTES = 1 << 20 }; /* held of a larger frame, until more has come */
+
 static const struct state LINK_STATES[] = {
     [LINK_DIALLING] = {
         .name = "dialling",
@@ -391,6 +393,19 @@ static int take_prefix(struct peer_link *link, struct bytes *in)
     return load_be32(link->prefix) <= limit ? 1 : -EBADMSG;
 }
 
+/* Makes room for more of a frame of `len` bytes: what is held grows with what has come. */
+static void grow_frame(struct peer_link *link, uint32_t len)
+{
+    struct blob *had = link->frame;
+    if (had == NULL) {
+        link->frame = blob_new(min_u64(len, FIRST_BYTES));
+    } else if (link->have == had->len) {
+        link->frame = blob_new(min_u64(len, 2 * (uint64_t)had->len));
+        memcpy(link->frame->data, had->data, link->have);
+        blob_unref(had);
+    }
+}
+
 /* Takes frames off `*in`, whole ones without a copy. */
 static int take(struct peer_link *link, struct bytes in)
 {
@@ -406,15 +421,15 @@ static int take(struct peer_link *link, struct bytes in)
             drop_frame(link);
             result = take_frame(link, frame);
         } else {
-            link->frame = link->frame ? link->frame : blob_new(len);
-            size_t part = min_u64(in.len, len - link->have);
+            grow_frame(link, len);
+            size_t part = min_u64(in.len, link->frame->len - link->have);
             if (in.data != link->frame->data + link->have) { /* else on_room() has led it there */
                 memcpy(link->frame->data + link->have, in.data, part);
             }
             link->have += (uint32_t)part;
             in = bytes_part(in, part, in.len - part);
             if (link->have < len) {
-                return 0;
+                continue;
             }
             struct blob *blob = blob_ref(link->frame);
             drop_frame(link);
@@ -448,7 +463,7 @@ static uint8_t *on_room(struct stream *stream, size_t *ret_len)
 {
     enum { WORTH_IT = 64 * 1024 };
     const struct peer_link *link = stream_owner(stream);
-    size_t left = link->frame ? load_be32(link->prefix) - link->have : 0;
+    size_t left = link->frame ? link->frame->len - link->have : 0;
     if (left < WORTH_IT) {
         return NULL;
     }

@@ -36,7 +36,7 @@ static int inspect(const struct log *log, const struct log_append *append)
             return -EINVAL;
         }
         if (!append->as_leader &&
-            ((begins ? batch_last_offset(&b) : b.base_offset) < next ||
+            (b.base_offset < 0 || (begins ? batch_last_offset(&b) : b.base_offset) < next ||
              (b.leader_epoch >= 0 && b.leader_epoch < epoch))) {
             return -EINVAL;
         }

@@ -130,8 +130,8 @@ static void add_batches(struct dump_state *s, struct dumped *d, uint64_t number,
         struct dump_item *item = add_item(s, d, number, record);
         struct batch *b = &item->batch;
         item->kind = JOURNAL_APPEND;
-        if (batch_parse(batches, b) != KAFKA_NONE || b->last_offset_delta < 0 ||
-            b->base_offset > INT64_MAX - 1 - b->last_offset_delta) {
+        if (batch_parse(batches, b) != KAFKA_NONE || b->base_offset < 0 ||
+            b->last_offset_delta < 0 || b->base_offset > INT64_MAX - 1 - b->last_offset_delta) {
             remark_journal(s, item->slot, item->at, "the group holds what is not a batch");
             d->n--;
             return;

@@ -88,8 +88,8 @@ bool batches_go_on(struct bytes batches, int64_t next, bool begins)
 {
     while (batches.len > 0) {
         struct batch b;
-        if (batch_parse(batches, &b) != KAFKA_NONE || b.last_offset_delta < 0 ||
-            b.base_offset > INT64_MAX - 1 - b.last_offset_delta ||
+        if (batch_parse(batches, &b) != KAFKA_NONE || b.base_offset < 0 ||
+            b.last_offset_delta < 0 || b.base_offset > INT64_MAX - 1 - b.last_offset_delta ||
             (begins ? batch_last_offset(&b) : b.base_offset) < next || !batch_crc_ok(&b)) {
             return false;
         }
