@@ -23,7 +23,8 @@ static const struct {
     void (*run)(const struct options *o);
 } MODES[] = {
     { "create", run_create }, { "produce", run_produce }, { "round", run_round },
-    { "fetch", run_fetch },   { "storm", run_storm },     { "idle", run_idle },
+    { "fetch", run_fetch },
+    { "e2e", run_e2e },       { "storm", run_storm },     { "idle", run_idle },
     { "first", run_first },
 };
 
@@ -105,6 +106,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fail("usage: loadgen create|produce|round|fetch|storm|idle|first [--name value]... "
+    fail("usage: loadgen create|produce|round|fetch|e2e|storm|idle|first [--name value]... "
          "[-- command]");
 }

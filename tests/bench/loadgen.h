@@ -32,6 +32,7 @@ void run_create(const struct options *o);
 void run_produce(const struct options *o);
 void run_round(const struct options *o);
 void run_fetch(const struct options *o);
+void run_e2e(const struct options *o);
 void run_storm(const struct options *o);
 void run_idle(const struct options *o);
 void run_first(const struct options *o);
@@ -73,6 +74,9 @@ void window_print(const struct window *w);
 /* Creates the topics and waits until every partition has a leader; existing ones are fine. False
  * when the connection breaks. */
 bool topics_create(struct conn *conn, const char *name, int64_t n_topics, int64_t n_partitions);
+
+/* Where the leader of each partition of the topic listens. */
+void topics_leaders(struct conn *conn, const struct options *o, struct sockaddr_in *ret_at);
 
 /* ---- templates ------------------------------------------------------------------------------ */
 

@@ -87,10 +87,25 @@ static size_t room_of(const struct options *o, size_t frame_len)
     return room;
 }
 
+/* Where the leader of each partition listens; the caller frees it. */
+static struct sockaddr_in *find_leaders(const struct options *o)
+{
+    struct sockaddr_in at = client_address(o->connect);
+    struct sockaddr_in *leaders = mem_zalloc_array((size_t)o->partitions, sizeof *leaders);
+    struct conn conn;
+    conn_open(&conn, &at);
+    if (!topics_create(&conn, o->topic, 1, o->partitions)) {
+        fail("produce: the connection broke");
+    }
+    topics_leaders(&conn, o, leaders);
+    conn_close(&conn);
+    return leaders;
+}
+
 static void open_producers(struct load *load, struct producer *producers)
 {
     const struct options *o = load->options;
-    struct sockaddr_in at = client_address(o->connect);
+    struct sockaddr_in *leaders = find_leaders(o);
     for (int64_t i = 0; i < o->connections; i++) {
         struct producer *p = &producers[i];
         p->load = load;
@@ -98,13 +113,11 @@ static void open_producers(struct load *load, struct producer *producers)
         template_init(&p->template, o, o->topic, (int32_t)(i % o->partitions), 1);
         p->room = room_of(o, p->template.frame.len);
         p->due = mem_alloc(p->room * sizeof *p->due);
-        conn_open(&p->conn, &at);
-        if (i == 0 && !topics_create(&p->conn, o->topic, 1, o->partitions)) {
-            fail("produce: the connection broke");
-        }
+        conn_open(&p->conn, &leaders[i % o->partitions]);
         p->conn.owner = p;
         poller_add(&load->poller, &p->conn);
     }
+    free(leaders);
 }
 
 /* Open loop: sends all that is due, in turn over the connections; returns when the next one is. */

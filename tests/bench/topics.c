@@ -61,7 +61,8 @@ static int is_led(struct conn *conn, const char *name, int64_t n_partitions, str
     return 1;
 }
 
-/* Does the leader of every partition know that it is? What Metadata says may run ahead of that. */
+/* Does the leader of every partition know that it is? What Metadata says may run ahead of that.
+ * Only those that this node leads can be asked. */
 static int is_served(struct conn *conn, const char *name, int64_t n_partitions,
                      struct arena *arena)
 {
@@ -86,11 +87,49 @@ static int is_served(struct conn *conn, const char *name, int64_t n_partitions,
         return -1;
     }
     for (int32_t i = 0; i < response.topics[0].n_partitions; i++) {
-        if (response.topics[0].partitions[i].error != KAFKA_NONE) {
+        enum kafka_error error = (enum kafka_error)response.topics[0].partitions[i].error;
+        if (error != KAFKA_NONE && error != KAFKA_NOT_LEADER_OR_FOLLOWER) {
             return 0;
         }
     }
     return 1;
+}
+
+/* The null sink lists no brokers: it is where we are connected to. */
+static struct sockaddr_in address_of(const struct metadata_response *response, int32_t node,
+                                     const struct options *o)
+{
+    for (int32_t i = 0; i < response->n_brokers; i++) {
+        const struct metadata_response_broker *broker = &response->brokers[i];
+        if (broker->node_id == node) {
+            char text[300];
+            snprintf(text, sizeof text, "%.*s:%d", TEXT_ARG(broker->host), (int)broker->port);
+            return client_address(text);
+        }
+    }
+    return client_address(o->connect);
+}
+
+void topics_leaders(struct conn *conn, const struct options *o, struct sockaddr_in *ret_at)
+{
+    struct metadata_request_topic topic = metadata_request_topic_default;
+    struct metadata_request request = metadata_request_default;
+    struct metadata_response response;
+    struct arena arena;
+    topic.name = text_of(o->topic);
+    request.topics = &topic;
+    request.n_topics = 1;
+    request.allow_auto_topic_creation = false;
+    arena_init(&arena, 0);
+    conn_call(conn, &wire_metadata, METADATA_VERSION, &request, &arena, &response);
+    const struct metadata_response_topic *t = response.topics;
+    for (int32_t i = 0; i < t->n_partitions; i++) {
+        const struct metadata_response_partition *p = &t->partitions[i];
+        if (p->partition_index < o->partitions) {
+            ret_at[p->partition_index] = address_of(&response, p->leader_id, o);
+        }
+    }
+    arena_release(&arena);
 }
 
 bool topics_create(struct conn *conn, const char *name, int64_t n_topics, int64_t n_partitions)
