@@ -148,8 +148,17 @@ static void heal(struct life *life)
     }
 }
 
+static bool is_whole(struct life *life)
+{
+    return watch_is_whole(life->watch, false);
+}
+
 static void judge(struct life *life)
 {
+    if (!run_until(life, is_whole, life->plan.liveness_ns, "all replicas in sync")) {
+        watch_is_whole(life->watch, true);
+        return;
+    }
     life->final = consumer_new(&life->client, &life->history, true);
     if (!run_until(life, all_is_read, life->plan.liveness_ns, "reading everything")) {
         consumer_explain(life->final);
@@ -158,6 +167,7 @@ static void judge(struct life *life)
     for (unsigned k = 0; k < life->history.n_keys; k++) {
         history_finish(&life->history, k);
     }
+    watch_finish(life->watch);
 }
 
 static void live(struct life *life)

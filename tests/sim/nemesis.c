@@ -23,12 +23,17 @@ static void revive(struct event *event)
     free(revival);
 }
 
-static void revive_later(struct node *node)
+static void revive_in(struct node *node, uint64_t ms)
 {
     struct revival *revival = mem_zalloc(sizeof *revival);
     revival->node = node;
     event_init(&revival->event, revive);
-    event_in(&revival->event, between(1, chance(50) ? 200 : 4000) * NS_PER_MS);
+    event_in(&revival->event, ms * NS_PER_MS);
+}
+
+static void revive_later(struct node *node)
+{
+    revive_in(node, between(1, chance(50) ? 200 : 4000));
 }
 
 static struct node *some_node(struct life *life)
@@ -46,29 +51,42 @@ static void strike_nodes(struct life *life, void (*strike)(struct node *node))
         struct node *node = &life->nodes[i];
         if (node == one || (several && chance(percent))) {
             strike(node);
-            revive_later(node);
         }
     }
 }
 
+static void kill_for_a_while(struct node *node)
+{
+    node_kill(node);
+    revive_later(node);
+}
+
 static void strike_kill(struct life *life)
 {
-    strike_nodes(life, node_kill);
+    strike_nodes(life, kill_for_a_while);
+}
+
+static void cut_power_for_a_while(struct node *node)
+{
+    node_cut_power(node);
+    revive_later(node);
 }
 
 static void strike_power(struct life *life)
 {
-    strike_nodes(life, node_cut_power);
+    strike_nodes(life, cut_power_for_a_while);
+}
+
+/* A stop takes its time; and one that is asked for twice is not a clean one. */
+static void stop_for_a_while(struct node *node)
+{
+    node_stop(node);
+    revive_in(node, between(1000, 8000));
 }
 
 static void strike_stop(struct life *life)
 {
-    struct node *node = some_node(life);
-    node_stop(node);
-    struct revival *revival = mem_zalloc(sizeof *revival);
-    revival->node = node;
-    event_init(&revival->event, revive);
-    event_in(&revival->event, between(1000, 8000) * NS_PER_MS);
+    strike_nodes(life, stop_for_a_while);
 }
 
 static void strike_pause(struct life *life)

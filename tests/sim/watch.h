@@ -28,6 +28,13 @@ void watch_turn(struct watch *watch, struct node *node);
 void watch_ended(struct watch *watch, const struct node *node);
 void watch_forgive(struct watch *watch, const struct node *node);
 
+/* Nothing goes wrong any more. Does every partition have a leader, are all its replicas in sync, is
+ * everything committed, and have all nodes applied the same metadata? Says on the trace what is missing, if told to. */
+bool watch_is_whole(struct watch *watch, bool explain);
+
+/* So it is: all replicas of a partition must have what is committed. */
+void watch_finish(struct watch *watch);
+
 /* Losses of this topic do not count: unclean elections are allowed there. */
 void watch_allow_loss(struct watch *watch, const char *topic);
 
