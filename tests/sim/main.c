@@ -1,4 +1,5 @@
-/* Runs lives: sim [--seed S] [--seeds N] [--minutes M] [--twice] [--verbose] [--detail]
+/* Runs lives: sim [--seed S] [--seeds N] [--seconds T] [--first] [--twice]
+ *                      [--verbose] [--detail]
  *
  * One line for each seed that fails, and a last line with counts; exit code 1 when one has failed.
  * Lives run in child processes, a few dozen each, so that one that crashes is one failure and
@@ -18,6 +19,7 @@ struct totals {
 struct run {
     uint64_t first, n;
     double seconds; /* 0: no limit */
+    bool first_only; /* stop when one has failed */
     bool twice, verbose, detail;
 };
 
@@ -142,6 +144,8 @@ static bool parse(int argc, char **argv, struct run *run)
         } else if (strcmp(argv[i], "--seconds") == 0) {
             run->seconds = strtod(value, NULL);
             i++;
+        } else if (strcmp(argv[i], "--first") == 0) {
+            run->first_only = true;
         } else if (strcmp(argv[i], "--twice") == 0) {
             run->twice = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {
@@ -162,8 +166,8 @@ int main(int argc, char **argv)
     struct totals totals = { 0 };
     double started = now_s();
     if (!parse(argc, argv, &run)) {
-        fprintf(stderr, "usage: sim [--seed S] [--seeds N] [--seconds T] [--twice] [--verbose] "
-                        "[--detail]\n");
+        fprintf(stderr, "usage: sim [--seed S] [--seeds N] [--seconds T] [--first] [--twice] "
+                        "[--verbose] [--detail]\n");
         return 2;
     }
     if (run.n == 1) { /* in this process, for a debugger */
@@ -174,7 +178,8 @@ int main(int argc, char **argv)
         add(&totals, &result);
     }
     for (uint64_t seed = run.first; run.n > 1 && seed < run.first + run.n;) {
-        if (run.seconds > 0 && now_s() - started > run.seconds) {
+        if ((run.seconds > 0 && now_s() - started > run.seconds) ||
+            (run.first_only && totals.bad > 0)) {
             break;
         }
         seed = run_child(&run, seed, min_u64(seed + PER_CHILD, run.first + run.n), &totals);

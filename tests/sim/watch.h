@@ -29,7 +29,8 @@ void watch_ended(struct watch *watch, const struct node *node);
 void watch_forgive(struct watch *watch, const struct node *node);
 
 /* Nothing goes wrong any more. Does every partition have a leader, are all its replicas in sync, is
- * everything committed, and have all nodes applied the same metadata? Says on the trace what is missing, if told to. */
+ * everything committed, and have all nodes applied the same metadata? Says on the trace what is
+ * missing, if told to. */
 bool watch_is_whole(struct watch *watch, bool explain);
 
 /* So it is: all replicas of a partition must have what is committed. */
