@@ -306,12 +306,12 @@ static void put_batch(struct fuzz *f, const struct partition *p, struct buf *to)
     buf_put(to, raw.data, raw.len);
     batch_stamp(to->data + at, take_near(f, log_end(p->log)),
                 (int32_t)take_near(f, p->leader_epoch));
-    if (how & 0x80) {
-        to->data[at + take(f) % raw.len] ^= (uint8_t)(1 << take(f) % 8);
-    }
     if (how & 0x40) { /* last_offset_delta, with the right CRC */
         store_be32(to->data + at + 23, (uint32_t)take_near(f, 0));
         batch_stamp_time(to->data + at, 1000);
+    }
+    if (how & 0x80) {
+        to->data[at + take(f) % raw.len] ^= (uint8_t)(1 << take(f) % 8);
     }
     batch_builder_release(&b);
 }

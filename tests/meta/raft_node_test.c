@@ -522,6 +522,24 @@ static void rule_8_one_snapshot_is_installed_at_a_time(void **state)
     close_bench(&b);
 }
 
+static void a_snapshot_of_what_is_committed_is_not_installed(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_bench(&b, "vvv", 1, 0, 5, 1);
+    receive(&b, 1, append_frame(1, 5, 1, 5, 0));
+    all_written(&b);
+    assert_int_equal(b.applied, 5);
+    receive(&b, 1, install_frame(2, 3, 2)); /* another entry is committed there */
+    all_written(&b);
+    assert_int_equal(b.restored, 0);
+    assert_int_equal(raft_node_applied(b.node), 5);
+    receive(&b, 1, install_frame(2, 90, 2));
+    all_written(&b);
+    assert_int_equal(raft_node_applied(b.node), 90);
+    close_bench(&b);
+}
+
 /* ---- the order of things ----------------------------------------------------------------------*/
 
 static void nothing_is_told_before_the_vote_is_durable(void **state)
@@ -914,6 +932,7 @@ int main(void)
         cmocka_unit_test(rule_7_a_change_waits_for_the_last_one_to_be_everywhere),
         cmocka_unit_test(rule_8_frames_of_older_connections_are_dropped),
         cmocka_unit_test(rule_8_one_snapshot_is_installed_at_a_time),
+        cmocka_unit_test(a_snapshot_of_what_is_committed_is_not_installed),
         cmocka_unit_test(nothing_is_told_before_the_vote_is_durable),
         cmocka_unit_test(entries_are_acknowledged_when_durable_and_not_when_replaced),
         cmocka_unit_test(entries_are_applied_when_committed_and_durable_here),

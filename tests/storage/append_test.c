@@ -89,6 +89,7 @@ static void a_follower_keeps_offsets_and_epochs(void **state)
     int32_t epoch;
     int64_t end;
     bed_open(bed);
+    assert_int_equal(bed_follow(bed, bed->log, -3, 3, 0, 5, 10), -EINVAL); /* -3..1 */
     assert_int_equal(bed_follow(bed, bed->log, 10, 3, 0, 5, 10), 0);  /* 10..14 */
     assert_int_equal(bed_follow(bed, bed->log, 20, 5, 5, 5, 10), 0);  /* a gap */
     assert_int_equal(bed_follow(bed, bed->log, 24, 5, 9, 5, 10), -EINVAL); /* overlaps */

@@ -119,6 +119,29 @@ static void an_epoch_that_began_where_the_log_is_cut_is_forgotten(void **state)
     }
 }
 
+/* What is cut and appended again and again within a segment is replayed into one file. */
+static void a_segment_that_is_replayed_in_pieces_is_opened_once(void **state)
+{
+    struct bed *bed = *state;
+    bed->config.checkpoint_idle_ns = 3600 * NS_PER_S;
+    bed_open(bed);
+    fill(bed, 0, 4);
+    truncate_to(bed, 5);
+    fill(bed, 5, 3);
+    truncate_to(bed, 10);
+    fill(bed, 10, 3);
+    truncate_to(bed, 15);
+    fill(bed, 15, 1);
+    bed_crash(bed);
+    bed_open(bed);
+    bed_expect(bed, bed->log, 0, 0, 20);
+    fill(bed, 20, 1);
+    bed_close(bed);
+    bed_open(bed);
+    bed_expect(bed, bed->log, 0, 0, 25);
+    bed_close(bed);
+}
+
 /* The offset that the second segment begins with. */
 static int64_t second_segment(const struct bed *bed)
 {
@@ -443,6 +466,7 @@ int main(void)
         BOTH_BACKENDS(a_cut_inside_a_batch_takes_the_whole_batch),
         BOTH_BACKENDS(an_epoch_that_began_where_the_log_is_cut_is_forgotten),
         BOTH_BACKENDS(a_cut_inside_the_first_batch_of_a_segment_leaves_it_empty),
+        BOTH_BACKENDS(a_segment_that_is_replayed_in_pieces_is_opened_once),
         BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
         BOTH_BACKENDS(a_lost_window_is_worked_out_from_the_log),
         BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
