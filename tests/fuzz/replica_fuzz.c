@@ -205,7 +205,8 @@ static int64_t take_near(struct fuzz *f, int64_t base)
     static const int64_t EXTREME[] = { INT64_MAX, INT64_MIN,     INT64_MAX - 1, INT32_MAX,
                                        INT32_MIN, INT64_MIN + 1, -1,            0 };
     uint8_t by = take(f);
-    return by >= 0xf8 ? EXTREME[by & 7] : base + (by & 15) - (by >> 5);
+    uint64_t near = (uint64_t)base + (by & 15) - (by >> 5); /* may wrap */
+    return by >= 0xf8 ? EXTREME[by & 7] : (int64_t)near;
 }
 
 static struct partition *partition_of(const struct fuzz *f, int32_t index)
