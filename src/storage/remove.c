@@ -89,6 +89,16 @@ static struct removal *running(const struct store *store)
     return NULL;
 }
 
+/* Has the log gone on with a segment of the same name? Its files are not to be removed. (A log that
+ * was emptied may go on in the midst of a batch, which begins below: log_begins().) */
+static bool is_overtaken(const struct removal *removal)
+{
+    const struct log *log = removal->log;
+    const struct segment *segment =
+        log != NULL ? log_segment_of(log, removal->base, NULL) : NULL;
+    return segment != NULL && segment->base == removal->base;
+}
+
 void removals_resume(struct store *store)
 {
     uint64_t now = loop_now_ns(store->loop), next = UINT64_MAX;
@@ -100,6 +110,8 @@ void removals_resume(struct store *store)
         struct removal *removal = container_of(link, struct removal, link);
         if (removal->log != NULL && removal->log->deleted) {
             release(removal); /* its directory goes as a whole */
+        } else if (is_overtaken(removal)) {
+            release(removal);
         } else if (store->hurry ? removal->log != NULL : removal->due_ns <= now) {
             removal->running = true;
             store->jobs++;

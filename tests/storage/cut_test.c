@@ -142,6 +142,46 @@ static void a_segment_that_is_replayed_in_pieces_is_opened_once(void **state)
     bed_close(bed);
 }
 
+static void ids_from(struct bed *bed, int64_t start, size_t n)
+{
+    struct ids ids = bed_read(bed, bed->log, start, 100000);
+    assert_int_equal(ids.error, 0);
+    assert_int_equal(ids.n, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(ids.offset[i], start + (int64_t)i);
+        assert_int_equal(ids.id[i], 100 + (uint64_t)(start + (int64_t)i));
+    }
+    ids_release(&ids);
+}
+
+/* A follower whose log was given up goes on in the midst of a batch that begins where one of its
+ * segments did. The files of the old segment are still to be removed then. */
+static void a_segment_may_take_the_name_of_one_that_waits_to_be_removed(void **state)
+{
+    struct bed *bed = *state;
+    bed->config.delete_delay_ns = 60 * NS_PER_MS;
+    bed->config.write_age_ns = NS_PER_MS;
+    bed->config.checkpoint_idle_ns = NS_PER_MS;
+    bed_open(bed);
+    fill(bed, 0, 1);
+    bed_run_ms(bed, 30); /* it is in a file */
+    assert_int_equal(log_move_start(bed->log, 7, bed_done, bed), 0);
+    bed_run_done(bed);
+    assert_int_equal(bed_follow(bed, bed->log, 0, 3, 100, 11, 20), 0);
+    bed_run_durable(bed, bed->log);
+    bed_run_ms(bed, 30); /* that, too */
+    bed_crash(bed);
+    bed_open(bed);
+    ids_from(bed, 7, 4);
+    bed_run_ms(bed, 120); /* the removal is due */
+    ids_from(bed, 7, 4);
+    bed_close(bed);
+    bed_open(bed);
+    assert_null(log_damage(bed->log));
+    ids_from(bed, 7, 4);
+    bed_close(bed);
+}
+
 /* The offset that the second segment begins with. */
 static int64_t second_segment(const struct bed *bed)
 {
@@ -467,6 +507,7 @@ int main(void)
         BOTH_BACKENDS(an_epoch_that_began_where_the_log_is_cut_is_forgotten),
         BOTH_BACKENDS(a_cut_inside_the_first_batch_of_a_segment_leaves_it_empty),
         BOTH_BACKENDS(a_segment_that_is_replayed_in_pieces_is_opened_once),
+        BOTH_BACKENDS(a_segment_may_take_the_name_of_one_that_waits_to_be_removed),
         BOTH_BACKENDS(epochs_and_producers_are_cut_as_well),
         BOTH_BACKENDS(a_lost_window_is_worked_out_from_the_log),
         BOTH_BACKENDS(a_moved_start_hides_and_then_removes),
