@@ -144,6 +144,11 @@ class Broker:
             pids = file.read().split()
         return int(pids[0]) if pids else None
 
+    def is_paused(self):
+        """By SIGSTOP."""
+        with open("/proc/%d/stat" % self.pid(), encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "T"
+
     def kill(self):
         """SIGKILL, and waits until nothing of it is left."""
         if self.process is None:

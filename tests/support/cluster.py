@@ -49,7 +49,9 @@ class Cluster:
                                                                broker.output()[-2000:]))
 
     def running(self):
-        return [node for node, broker in self.nodes.items() if broker.alive()]
+        """The nodes that can be asked."""
+        return [node for node, broker in self.nodes.items()
+                if broker.alive() and not broker.is_paused()]
 
     def kill_all(self):
         """SIGKILL to all at once."""
