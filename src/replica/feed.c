@@ -25,6 +25,10 @@ enum {
     QUEUED_BYTES = 8 << 20, /* not yet sent: then the feed waits */
     CHUNKS = 16,            /* of one partition on the way */
     READS = 4,              /* from disk at a time, of all partitions */
+    /* Of a stream for partitions that are far behind: small pieces, and few of them in all, since
+     * the follower's journal has other partitions to make durable meanwhile. */
+    CATCH_UP_CHUNK = 256 << 10,
+    CATCH_UP_ON_THE_WAY = 512 << 10,
     NEWS_MS = 20,           /* a moved high watermark without records is told this much later */
 };
 
@@ -73,8 +77,9 @@ struct feed {
     void *link;
     struct map entries;
     struct list dirty, moved;
-    struct list held;     /* wait for a read to end, or for the throttle */
+    struct list held;     /* wait for a read to end, for the throttle, or for others' progress */
     unsigned n_reads;
+    uint64_t on_the_way;  /* bytes, of all partitions */
     struct throttle throttle;
     struct loop_task run;
     struct timer news, pace;
@@ -145,6 +150,14 @@ static void release_held(struct feed *feed)
     run_soon(feed);
 }
 
+static void release_held_unless_throttled(struct feed *feed)
+{
+    if (!list_empty(&feed->held) &&
+        !throttle_holds(&feed->throttle, loop_now_ns(feed->replicas->loop))) {
+        release_held(feed);
+    }
+}
+
 static struct feed_entry *add(struct feed *feed, const struct uuid *topic_id, int32_t index)
 {
     struct entry_key key = { topic_id, index };
@@ -161,14 +174,18 @@ static struct feed_entry *add(struct feed *feed, const struct uuid *topic_id, in
     return entry;
 }
 
+/* What it had on the way, others may have now. */
 static void remove_entry(struct feed_entry *entry)
 {
+    struct feed *feed = entry->feed;
+    feed->on_the_way -= entry->on_the_way;
     forget_read(entry);
     partition_watch_stop(&entry->watch);
     list_remove(&entry->dirty);
     list_remove(&entry->moved);
-    map_remove(&entry->feed->entries, &entry->node);
+    map_remove(&feed->entries, &entry->node);
     free(entry);
+    release_held_unless_throttled(feed);
 }
 
 /* The partition, if this node leads it in the epoch in which the follower follows, and knows that
@@ -242,9 +259,19 @@ static void put_state(const struct partition *p, struct feed_entry *entry,
     list_remove(&entry->moved);
 }
 
+/* What was on the way, others may have now. */
+static void forget_chunks(struct feed_entry *entry)
+{
+    entry->feed->on_the_way -= entry->on_the_way;
+    entry->n_chunks = 0;
+    entry->on_the_way = 0;
+    release_held_unless_throttled(entry->feed);
+}
+
 /* Nothing more is sent until the follower asks anew. */
 static void stop(struct feed_entry *entry)
 {
+    forget_chunks(entry);
     entry->wanted = entry->verified = false;
     entry->durable_end = -1;
     list_remove(&entry->dirty);
@@ -288,23 +315,20 @@ static void flush(struct writer *w)
 
 /* ---- chunks on the way -----------------------------------------------------------------------*/
 
-static void forget_chunks(struct feed_entry *entry)
-{
-    entry->n_chunks = 0;
-    entry->on_the_way = 0;
-}
-
 static void note_sent(struct feed_entry *entry, int64_t next, uint64_t bytes)
 {
     entry->chunks[(entry->first_chunk + entry->n_chunks++) % CHUNKS] =
         (struct chunk){ next, bytes };
     entry->on_the_way += bytes;
+    entry->feed->on_the_way += bytes;
 }
 
 static void note_written(struct feed_entry *entry, int64_t end)
 {
     while (entry->n_chunks > 0 && entry->chunks[entry->first_chunk].next <= end) {
-        entry->on_the_way -= entry->chunks[entry->first_chunk].bytes;
+        uint64_t bytes = entry->chunks[entry->first_chunk].bytes;
+        entry->on_the_way -= bytes;
+        entry->feed->on_the_way -= bytes;
         entry->first_chunk = (entry->first_chunk + 1) % CHUNKS;
         entry->n_chunks--;
     }
@@ -341,9 +365,7 @@ static void read_done(struct log_read *read, int error)
     entry->have = true;
     entry->read_error = error;
     feed->n_reads--;
-    if (!throttle_holds(&feed->throttle, loop_now_ns(feed->replicas->loop))) {
-        release_held(feed);
-    }
+    release_held_unless_throttled(feed);
     mark_dirty(entry);
 }
 
@@ -427,7 +449,8 @@ static void send_read(struct writer *w, const struct partition *p, struct feed_e
     list_push_back(&feed->dirty, &entry->dirty);
 }
 
-/* Must it wait: for the throttle, or because enough others are read from disk? */
+/* Must it wait: for the throttle, for what is on the way, or because enough others are read from
+ * disk? */
 static bool is_held(struct feed_entry *entry, const struct partition *p)
 {
     struct feed *feed = entry->feed;
@@ -436,7 +459,8 @@ static bool is_held(struct feed_entry *entry, const struct partition *p)
         timer_set_at(&feed->pace, feed->throttle.paid_until_ns);
         return true;
     }
-    if (feed->n_reads >= READS && entry->offset < log_memory_start(p->log)) {
+    bool enough = feed->catches_up && feed->on_the_way >= CATCH_UP_ON_THE_WAY;
+    if (enough || (feed->n_reads >= READS && entry->offset < log_memory_start(p->log))) {
         hold(entry);
         return true;
     }
@@ -562,7 +586,8 @@ static void begin(struct feed *feed, const struct uuid *topic_id,
     entry->leader_epoch = from->current_leader_epoch;
     entry->last_epoch = from->last_fetched_epoch;
     entry->offset = from->fetch_offset;
-    entry->max_bytes = (uint32_t)max_i64(min_i64(from->partition_max_bytes, CHUNK_BYTES), 1);
+    int64_t most = feed->catches_up ? CATCH_UP_CHUNK : CHUNK_BYTES;
+    entry->max_bytes = (uint32_t)max_i64(min_i64(from->partition_max_bytes, most), 1);
     mark_dirty(entry);
 }
 
@@ -619,6 +644,7 @@ static void note_progress(struct feed *feed, const struct uuid *topic_id, int64_
     struct partition *p = find_partition(entry, &error);
     if (p != NULL && from->end <= entry->offset) {
         note_written(entry, from->end);
+        release_held_unless_throttled(feed);
         say_progress(entry, p, from->end, from->durable_end);
         if (entry->offset < log_end(p->log)) {
             mark_dirty(entry);
@@ -696,12 +722,12 @@ void feed_free(struct feed *feed)
     if (feed == NULL) {
         return;
     }
-    loop_task_cancel(&feed->run);
-    timer_cancel(&feed->news);
-    timer_cancel(&feed->pace);
     map_each (node, &feed->entries) {
         remove_entry(container_of(node, struct feed_entry, node));
     }
     map_release(&feed->entries);
+    loop_task_cancel(&feed->run);
+    timer_cancel(&feed->news);
+    timer_cancel(&feed->pace);
     free(feed);
 }

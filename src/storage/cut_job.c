@@ -216,7 +216,7 @@ static int truncate_files(struct cut_job *job)
     if (error == 0) {
         error = dir_sync(job->dir);
     }
-    if (error == 0 && job->written > 0) {
+    if (error == 0 && job->written > 0 && job->n_files > 0) { /* none: deleted meanwhile */
         struct segment_file *last = &job->files[job->n_files - 1];
         last->bytes = min_u64(last->bytes, job->place);
     }

@@ -325,6 +325,37 @@ static void a_partition_that_is_forgotten_gets_nothing_more(void **state)
     end();
 }
 
+/* Two small chunks are on the way, and the next ones come when those are written, or given up. */
+static void who_catches_up_gets_little_at_a_time(void **state)
+{
+    (void)state;
+    begin();
+    feed_free(feed);
+    feed = feed_new(&bed.nodes[1].replicas, 2, true, &TRANSPORT, &bed);
+    for (unsigned i = 0; i < 8; i++) {
+        put_batch(&bed, 1, 1, 250000);
+    }
+    run_durable(&bed, 1);
+    fetch((struct position){ .last_epoch = -1, .max_bytes = MIB(1) });
+    while (n_answers < 2) {
+        run_ms(&bed, 1);
+    }
+    run_ms(&bed, 20);
+    unsigned n = n_answers;
+    assert_true(n <= 3);
+    assert_true(answers[0].bytes < 300000);
+    progress(n, n, 0);
+    while (n_answers == n) {
+        run_ms(&bed, 1);
+    }
+    n_answers = 0; /* it begins anew: what was on the way is not */
+    fetch((struct position){ .last_epoch = -1, .max_bytes = MIB(1) });
+    while (n_answers < 2) {
+        run_ms(&bed, 1);
+    }
+    end();
+}
+
 static void nonsense_ends_the_stream(void **state)
 {
     static const uint8_t FRAMES[][6] = { { 0 }, { FEED_FETCH, 1, 2, 3 }, { FEED_PROGRESS, 0xff },
@@ -350,6 +381,7 @@ int main(void)
         cmocka_unit_test(followers_of_other_epochs_are_told_or_waited_for),
         cmocka_unit_test(unknown_partitions_are_refused),
         cmocka_unit_test(a_partition_that_is_forgotten_gets_nothing_more),
+        cmocka_unit_test(who_catches_up_gets_little_at_a_time),
         cmocka_unit_test(nonsense_ends_the_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
