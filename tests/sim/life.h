@@ -21,6 +21,7 @@ struct life_plan {
     uint64_t chaos_ns;    /* of the safety phase */
     uint64_t liveness_ns; /* within which everything must work again */
     uint64_t drive_bytes;
+    int lag_ms; /* replica.lag.time.max.ms */
 
     /* Mean time between faults of each kind; 0: none. */
     uint64_t kill_ns, power_ns, stop_ns, pause_ns, partition_ns, break_ns, clog_ns, jump_ns;

@@ -43,14 +43,16 @@ void plan_draw(struct life_plan *plan)
         .liveness_ns = 30 * NS_PER_S,
         .drive_bytes = MIB(64),
     };
+    plan->lag_ms = maybe(50) ? 10000 : (int)between(300, 3000);
     plan->replication = (int16_t)(maybe(70) ? plan->n_nodes : between(1, plan->n_nodes));
     for (unsigned i = 0; i < plan->n_producers; i++) {
         draw_producer(&plan->producers[i]);
     }
+    unsigned min_isr = maybe(50) ? 2 : (unsigned)between(1, (uint64_t)plan->replication);
     snprintf(plan->topic_configs, sizeof plan->topic_configs,
-             "internal.segment.bytes=%d index.interval.bytes=%d "
+             "internal.segment.bytes=%d index.interval.bytes=%d min.insync.replicas=%u "
              "message.timestamp.after.max.ms=9223372036854775807",
-             maybe(50) ? 4096 : 65536, maybe(50) ? 100 : 4096);
+             maybe(50) ? 4096 : 65536, maybe(50) ? 100 : 4096, min_isr);
     plan->kill_ns = maybe(60) ? seconds(1, 4) : 0;
     plan->power_ns = maybe(60) ? seconds(1, 4) : 0;
     plan->stop_ns = maybe(30) ? seconds(2, 6) : 0;
@@ -82,6 +84,7 @@ void plan_apply(const struct life_plan *plan, struct life *life)
         node_set(node, "chronik.journal.bytes=%d", 512 << 10);
         node_set(node, "chronik.disk.reserve.bytes=%d", 1 << 20);
         node_set(node, "chronik.tail.bytes=%d", 1 << 20);
+        node_set(node, "replica.lag.time.max.ms=%d", plan->lag_ms);
     }
 }
 

@@ -184,6 +184,18 @@ static void check_recovered(struct watch *watch, const struct node *node, struct
     r->forgiven = false;
 }
 
+/* Who is in sync does not cut off what is committed. */
+static void check_cut(const struct watched *w, const struct node *node,
+                      const struct replica_seen *r, const struct log *log)
+{
+    if (log_end(log) < w->committed_end && r->end > log_end(log) && !w->lossy && !r->forgiven &&
+        image_has(w->isr, w->n_isr, node->id)) {
+        world_fail("truncation: %s on n%" PRId32 ", which is in sync, is cut at %" PRId64
+                   ", committed is %" PRId64 " (by n%" PRId32 ")",
+                   w->name, node->id, log_end(log), w->committed_end, w->committed_by);
+    }
+}
+
 static void follow_log(struct watch *watch, const struct node *node, struct watched *w,
                        struct replica_seen *r, struct log *log)
 {
@@ -195,6 +207,7 @@ static void follow_log(struct watch *watch, const struct node *node, struct watc
         r->end = log_end(log);
     }
     if (log_end(log) < r->end) {
+        check_cut(w, node, r, log);
         r->mirror.n = list_find(&r->mirror, log_end(log));
     }
     r->end = log_end(log);
@@ -357,6 +370,8 @@ static void check_new_state(struct watch *watch, struct watched *w, const struct
         return;
     }
     w->image_epoch = state->epoch;
+    w->n_isr = state->n_isr;
+    memcpy(w->isr, state->isr, state->n_isr * sizeof *w->isr);
     for (unsigned i = 0; i < state->n_isr && !w->lossy; i++) {
         const struct replica_seen *r = replica_of(watch, w, state->isr[i]);
         if (r->durable_end < w->committed_end && !r->forgiven) {

@@ -44,7 +44,9 @@ struct watched {
     int64_t committed_end; /* of any leader; */
     int64_t *committed_in; /* as far as the leader of each epoch came */
     int32_t committed_by;  /* node */
-    int32_t image_epoch;  /* partition epoch of the newest image that anybody has */
+    int32_t image_epoch;  /* partition epoch of the newest image that anybody has, */
+    int32_t isr[NODES_MAX];
+    unsigned n_isr; /* and the in-sync set there */
     int32_t *leaders;     /* node that leads each epoch; -1: nobody was seen */
     size_t n_leaders, cap_leaders, cap_ends;
 };

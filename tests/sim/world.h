@@ -17,7 +17,7 @@ enum { WORLD_MACHINES_MAX = 16, TRACE_LINES = 4096 };
 
 struct trace_line {
     uint64_t at_ns;
-    char text[240];
+    char text[400];
 };
 
 struct world {
