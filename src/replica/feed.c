@@ -208,7 +208,9 @@ static struct partition *find_partition(struct feed_entry *entry, enum kafka_err
                                                            : KAFKA_UNKNOWN_LEADER_EPOCH;
         return NULL;
     }
-    if (p->log == NULL || (p->role != PARTITION_LEADER && p->role != PARTITION_BECOMING)) {
+    /* Before its epoch has begun in its log, a leader cannot say what a follower lacks. */
+    if (p->log == NULL || (p->role != PARTITION_LEADER && p->role != PARTITION_BECOMING) ||
+        log_last_epoch(p->log) < p->leader_epoch) {
         *ret_error = KAFKA_NOT_LEADER_OR_FOLLOWER;
         return NULL;
     }

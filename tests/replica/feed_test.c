@@ -295,6 +295,30 @@ static void followers_of_other_epochs_are_told_or_waited_for(void **state)
     end();
 }
 
+/* Its log is still being cut, and knows nothing of an epoch that the follower has led. */
+static void a_leader_whose_epoch_has_not_begun_asks_for_patience(void **state)
+{
+    (void)state;
+    begin();
+    put_records(&bed, 1, 5);
+    run_durable(&bed, 1);
+    p->followed.truncation = (struct truncation *)&bed; /* nobody looks into it */
+    change(&bed, -1, "1");
+    change(&bed, 1, "1"); /* epoch 2 */
+    tell(&bed, 1);
+    assert_int_equal(p->role, PARTITION_BECOMING);
+    fetch((struct position){ .offset = 5, .last_epoch = 1, .leader_epoch = 2 });
+    assert_int_equal(last_answer()->error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    p->followed.truncation = NULL;
+    partition_was_cut(p);
+    run_durable(&bed, 1);
+    fetch((struct position){ .offset = 5, .last_epoch = 1, .leader_epoch = 2 });
+    assert_int_equal(last_answer()->error, KAFKA_NONE);
+    assert_int_equal(last_answer()->diverging_epoch.epoch, 0);
+    assert_int_equal(last_answer()->diverging_epoch.end_offset, 5);
+    end();
+}
+
 static void unknown_partitions_are_refused(void **state)
 {
     (void)state;
@@ -379,6 +403,7 @@ int main(void)
         cmocka_unit_test(diverging_logs_are_told_where),
         cmocka_unit_test(what_is_said_right_behind_a_fetch_counts),
         cmocka_unit_test(followers_of_other_epochs_are_told_or_waited_for),
+        cmocka_unit_test(a_leader_whose_epoch_has_not_begun_asks_for_patience),
         cmocka_unit_test(unknown_partitions_are_refused),
         cmocka_unit_test(a_partition_that_is_forgotten_gets_nothing_more),
         cmocka_unit_test(who_catches_up_gets_little_at_a_time),
