@@ -15,7 +15,8 @@ static void say_messages(const struct options *options, struct process_log *log)
 
 static bool print_bytes(struct bytes out)
 {
-    return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    bool written = out.len == 0 || fwrite(out.data, 1, out.len, stdout) == out.len;
+    return written && fflush(stdout) == 0;
 }
 
 static int print(const struct options *options)
