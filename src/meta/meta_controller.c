@@ -202,10 +202,12 @@ void meta_controller_role(struct meta *meta)
     }
     if (meta->office_term != meta->role.term) {
         meta->office_term = meta->role.term;
+        meta->office_said = false;
         controller_forget(c);
         balance(&meta->balance);
     }
-    if (meta->role.ready && meta->in_flight == 0) {
+    if (meta->role.ready && !meta->office_said) {
+        meta->office_said = true;
         diag_info(meta->diag, DIAG_ELECTOR, "in office term=%" PRIu64, meta->role.term);
     }
     if (meta->n_peers > 1 && image_cluster_id(meta->image)[0] == '\0') {

@@ -127,6 +127,7 @@ struct meta {
     uint64_t proposed_ns;
     struct timer impatience;
     uint64_t office_term;       /* in which it leads; 0: it does not */
+    bool office_said;           /* that it is the controller */
     struct timer hurry;         /* elections have waited long enough for others */
     struct timer balance;       /* preferred leaders */
     uint64_t balance_at_ns;

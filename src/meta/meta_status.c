@@ -86,6 +86,8 @@ READ(snapshot, meta->node ? raft_node_snapshot_index(meta->node) : 0)
 READ(disk_bytes, raft_store_bytes(meta->store))
 READ(controller, meta_controller(meta))
 READ(is_controller, meta->role.ready)
+/* As much of it as a metric's number can hold. */
+READ(hash, image_hash(meta->image) & 0xffffffffffff)
 READ(topics, image_topic_count(meta->image))
 READ(partitions, image_partition_count(meta->image))
 
@@ -121,6 +123,8 @@ static const struct {
     { "chronikd_raft_term", "Term of the metadata group.", read_term },
     { "chronikd_raft_committed_index", "Last entry known to be committed.", read_committed },
     { "chronikd_raft_applied_index", "Last entry applied on this node.", read_applied },
+    { "chronikd_metadata_image_hash", "Hash of the metadata, 48 bits of it: equal on all nodes "
+      "that have applied the same index.", read_hash },
     { "chronikd_raft_snapshot_index", "Entry of the last snapshot.", read_snapshot },
     { "chronikd_raft_disk_bytes", "Size of the Raft directory.", read_disk_bytes },
     { "kafka_server_raftmetrics_current_leader", "Node that leads the metadata group; -1: none.",
