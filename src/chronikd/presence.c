@@ -96,6 +96,7 @@ void presence_contact(struct broker *broker, bool lost)
     step_back_or_forward(broker);
 }
 
+/* The metadata lies on the same disk, in general: another node is to be the controller, too. */
 static void watch_disk(struct broker *broker)
 {
     bool hangs = store_write_pending_ns(broker->store) > session_ns(broker);
@@ -106,6 +107,9 @@ static void watch_disk(struct broker *broker)
                         : "the disk goes on");
         step_back_or_forward(broker);
         ask(broker);
+    }
+    if (hangs) {
+        meta_resign(broker->meta);
     }
 }
 

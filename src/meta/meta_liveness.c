@@ -97,16 +97,19 @@ static uint64_t judge_peer(struct meta *meta, const struct meta_peer *peer, uint
 
 /* What was proposed a session ago, and the group follows, and is not applied here: this node's own
  * disk hangs. Somebody else is to lead. */
-static void judge_office(struct meta *meta, uint64_t now)
+static uint64_t judge_office(struct meta *meta, uint64_t now)
 {
     const struct meta_liveness *l = &meta->liveness;
     uint64_t since = meta->in_flight != 0 ? meta->proposed_ns : l->office_ns;
-    if ((meta->in_flight != 0 || !meta->role.ready) && now >= since + l->session_ns) {
+    bool waits = meta->in_flight != 0 || !meta->role.ready;
+    if (waits && now >= since + l->session_ns) {
         diag_warn(meta->diag, DIAG_ELECTOR,
                   "this node's disk hangs: the metadata gets another leader pending_ms=%" PRIu64,
                   (now - since) / NS_PER_MS);
         meta_resign(meta);
+        return now + l->session_ns / 4;
     }
+    return waits ? since + l->session_ns : UINT64_MAX;
 }
 
 static uint64_t judge_leader(struct meta *meta, uint64_t now)
@@ -134,7 +137,7 @@ static void judge(struct meta *meta)
             }
         }
         judge_leader(meta, now);
-        judge_office(meta, now);
+        next = min_u64(next, judge_office(meta, now));
     } else {
         next = judge_leader(meta, now);
     }

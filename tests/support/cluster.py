@@ -118,12 +118,12 @@ class Cluster:
 
     # ---- records ---------------------------------------------------------------------------------
 
-    def produce(self, topic, partition, value, seconds=20):
-        """Produces a record with acks=all to whoever leads; returns its offset."""
+    def produce(self, topic, partition, value, seconds=20, asked=None):
+        """Produces a record with acks=all to whoever leads, as `asked` says; returns its offset."""
         end = time.monotonic() + seconds
         said = "no leader"
         while time.monotonic() < end:
-            leader = self.partitions(topic).get(partition, {}).get("leader", -1)
+            leader = self.partitions(topic, asked).get(partition, {}).get("leader", -1)
             if leader in self.running():
                 try:
                     with self.connect(leader) as connection:
