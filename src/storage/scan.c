@@ -56,6 +56,12 @@ static struct bytes buffered(const struct scan *scan)
     return bytes_of(scan->buffer.data + skip, scan->buffer.len - skip);
 }
 
+/* A length is believed, and memory is had for it, only where the file is that long. */
+static bool is_there(const struct scan *scan, uint64_t len)
+{
+    return len <= STEP || (int64_t)(scan->at + len) <= file_size(scan->file);
+}
+
 int scan_next(struct scan *scan, struct batch *ret_batch)
 {
     if (scan->at >= scan->limit) {
@@ -66,7 +72,7 @@ int scan_next(struct scan *scan, struct batch *ret_batch)
         return (int)have;
     }
     int64_t len = batch_peek_length(buffered(scan));
-    if (len <= 0 || (uint64_t)len > scan->limit - scan->at) {
+    if (len <= 0 || (uint64_t)len > scan->limit - scan->at || !is_there(scan, (uint64_t)len)) {
         return -EBADMSG;
     }
     have = fill(scan, (uint64_t)len);
