@@ -376,6 +376,7 @@ struct meta *meta_open(struct loop *loop, const char *dir, const struct meta_con
         .heartbeat_ms = config->heartbeat_ms, .snapshot_entries = config->snapshot_entries };
     meta->controller_known = -1;
     meta->image = image_new();
+    meta->hash = mem_zalloc(sizeof *meta->hash);
     timer_init(&meta->tick, loop, ticked);
     loop_task_init(&meta->work, work);
     meta_requests_init(meta);
@@ -417,6 +418,7 @@ void meta_free(struct meta *meta)
     raft_node_close(meta->node);
     raft_store_free(meta->store);
     image_free(meta->image);
+    free(meta->hash);
     buf_release(&meta->first_entry);
     free(meta->cluster_id);
     free(meta->dir);

@@ -132,6 +132,9 @@ struct meta {
     struct timer balance;       /* preferred leaders */
     uint64_t balance_at_ns;
 
+    struct meta_hash {
+        uint64_t index, hash;   /* of the image, when it was asked for last */
+    } *hash;
     uint64_t entries_applied, entries_proposed, requests_asked, requests_timed_out;
     struct metric_histogram commit_time;
 

@@ -86,8 +86,19 @@ READ(snapshot, meta->node ? raft_node_snapshot_index(meta->node) : 0)
 READ(disk_bytes, raft_store_bytes(meta->store))
 READ(controller, meta_controller(meta))
 READ(is_controller, meta->role.ready)
-/* As much of it as a metric's number can hold. */
-READ(hash, image_hash(meta->image) & 0xffffffffffff)
+/* As much of it as a metric's number can hold. It takes milliseconds where there are thousands of
+ * topics, so it is worked out only when something has changed since the last scrape. */
+static double read_hash(const void *arg)
+{
+    const struct meta *meta = arg;
+    struct meta_hash *cached = meta->hash;
+    if (cached->index != image_index(meta->image)) {
+        cached->index = image_index(meta->image);
+        cached->hash = image_hash(meta->image) & 0xffffffffffff;
+    }
+    return (double)cached->hash;
+}
+
 READ(topics, image_topic_count(meta->image))
 READ(partitions, image_partition_count(meta->image))
 
