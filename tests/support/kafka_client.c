@@ -5,11 +5,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static void write_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     if (getenv("LOAD_DEBUG") != NULL) {
-        fprintf(stderr, "%%%d|%s|%s| %s\n", level, facility, rd_kafka_name(rk), text);
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        fprintf(stderr, "%%%d|%lld.%06ld|%s|%s| %s\n", level, (long long)t.tv_sec,
+                t.tv_nsec / 1000, facility, rd_kafka_name(rk), text);
     }
 }
 
