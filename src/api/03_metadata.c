@@ -7,8 +7,9 @@
  * node answers from its own copy of the metadata.
  *
  * A client whose leader dies asks at once who leads now, and when it hears that it is still the
- * dead one it may not ask again for a second. So where this node's own connection to the leader of
- * a topic in question has just broken, the answer waits a moment for the election.
+ * dead one it may not ask again for a second. So in a cluster an answer waits two milliseconds, in
+ * which this node hears of the death as well; and where its own connection to the leader of a topic
+ * in question has just broken, it waits a moment for the election.
  *
  * Authorized operations are INT32_MIN unless asked for; asked for without an authorizer, all
  * that exist for the resource, as Apache Kafka answers. */
@@ -232,6 +233,16 @@ static void look_again(struct timer *timer)
     answer_when_settled(container_of(timer, struct metadata_state, timer));
 }
 
+static void hear_first(struct metadata_state *state)
+{
+    enum { HEAR_MS = 2 };
+    if (state->request->api->replicas->transport != NULL) {
+        timer_set_in(&state->timer, HEAR_MS * NS_PER_MS);
+    } else {
+        answer(state);
+    }
+}
+
 /* ---- auto-creation ----------------------------------------------------------------------------*/
 
 /* A topic that somebody else has just created is found when the answer is made; a creation that
@@ -310,7 +321,7 @@ void handle_metadata(struct request *request)
         collect_missing(state);
     }
     if (state->create.n_topics == 0) {
-        answer_when_settled(state);
+        hear_first(state);
         return;
     }
     meta_create_topics(request->api->meta, &state->create,

@@ -209,8 +209,7 @@ void meta_liveness_heard(struct meta *meta, struct meta_peer *peer, enum raft_vo
 bool meta_peer_is_in_doubt(struct meta *meta, int32_t id)
 {
     const struct meta_peer *peer = meta_peer(meta, id);
-    const struct image_broker *broker = image_broker(meta_image(meta), id);
-    return peer != NULL && peer->broke_ns != 0 && broker != NULL && !broker->fenced &&
+    return peer != NULL && peer->broke_ns != 0 &&
            loop_now_ns(meta->loop) < peer->broke_ns + DOUBT_MS * NS_PER_MS;
 }
 
