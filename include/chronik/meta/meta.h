@@ -197,8 +197,8 @@ void meta_peer_closed(struct meta *meta, int32_t peer);
  * ended. */
 void meta_peer_unreachable(struct meta *meta, int32_t peer);
 
-/* A connection to that node has just broken, and none was made since: what it leads will soon be led
- * by others, or the connection comes back. Half a second at most. */
+/* A connection to that node has just broken, and none was made since: what it leads will soon be
+ * led by others, or the connection comes back. Half a second at most. */
 bool meta_peer_is_in_doubt(struct meta *meta, int32_t node);
 bool meta_any_peer_is_in_doubt(struct meta *meta);
 
