@@ -395,6 +395,57 @@ static enum produce_outcome wait_or_answer(struct partition *p, struct produce *
     return PRODUCE_WAITS;
 }
 
+/* May anything be appended here now? `committed`: the in-sync set has to be large enough. */
+static enum kafka_error check_append(const struct partition *p, bool committed)
+{
+    enum kafka_error error = partition_check_leader(p, -1);
+    if (error == KAFKA_NONE && p->replicas->suspended) {
+        error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+    }
+    if (error == KAFKA_NONE && committed && !isr_is_large_enough(p)) {
+        error = KAFKA_NOT_ENOUGH_REPLICAS;
+    }
+    return error;
+}
+
+static int append_batch(struct partition *p, const struct batch *batch, struct log_append *ret)
+{
+    *ret = (struct log_append){
+        .batches = batch->raw,
+        .leader_epoch = p->leader_epoch,
+        .as_leader = true,
+        .log_append_ms =
+            p->topic->config.log_append_time ? loop_wall_ms(p->replicas->loop) : -1,
+    };
+    int result = log_append(p->log, ret);
+    if (result == 0) {
+        partition_appended(p);
+    }
+    return result;
+}
+
+enum kafka_error partition_append(struct partition *p, const struct batch *batch,
+                                  int64_t *ret_base_offset)
+{
+    struct log_append append;
+    enum kafka_error error = check_append(p, true);
+    if (error != KAFKA_NONE) {
+        return error;
+    }
+    switch (append_batch(p, batch, &append)) {
+    case 0:
+        *ret_base_offset = append.base_offset;
+        return KAFKA_NONE;
+    case -EAGAIN:
+    case -ENOSPC:
+        return KAFKA_THROTTLING_QUOTA_EXCEEDED;
+    case -EFBIG:
+        return KAFKA_MESSAGE_TOO_LARGE;
+    default:
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+}
+
 enum produce_outcome partition_produce(struct partition *p, struct produce *produce)
 {
     const struct topic_config *config = &p->topic->config;
@@ -402,15 +453,9 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
     produce->base_offset = produce->last_offset = produce->log_append_ms = -1;
     produce->message = NULL;
     produce->log_start = p->log ? log_start_offset(p->log) : -1;
-    enum kafka_error error = partition_check_leader(p, -1);
+    enum kafka_error error = check_append(p, produce->acks < 0);
     if (error != KAFKA_NONE) {
         return refuse(produce, error, NULL);
-    }
-    if (p->replicas->suspended) {
-        return refuse(produce, KAFKA_NOT_LEADER_OR_FOLLOWER, NULL);
-    }
-    if (produce->acks < 0 && !isr_is_large_enough(p)) {
-        return refuse(produce, KAFKA_NOT_ENOUGH_REPLICAS, NULL);
     }
     struct producer_verdict verdict = producers_decide(log_producers(p->log), produce->batch);
     if (verdict.error != KAFKA_NONE) {
@@ -422,13 +467,8 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
         produce->log_append_ms = config->log_append_time ? verdict.timestamp : -1;
         return wait_or_answer(p, produce);
     }
-    struct log_append append = {
-        .batches = produce->batch->raw,
-        .leader_epoch = p->leader_epoch,
-        .as_leader = true,
-        .log_append_ms = config->log_append_time ? loop_wall_ms(p->replicas->loop) : -1,
-    };
-    int result = log_append(p->log, &append);
+    struct log_append append;
+    int result = append_batch(p, produce->batch, &append);
     if (result == -EAGAIN) {
         return PRODUCE_NO_ROOM;
     }
@@ -442,7 +482,6 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
     produce->base_offset = append.base_offset;
     produce->last_offset = append.last_offset;
     produce->log_append_ms = append.log_append_ms;
-    partition_appended(p);
     return wait_or_answer(p, produce);
 }
 

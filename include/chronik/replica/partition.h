@@ -117,6 +117,13 @@ enum produce_outcome {
  * state says that it is new. */
 enum produce_outcome partition_produce(struct partition *p, struct produce *produce);
 
+/* Appends a batch that the broker itself has built, as acks=all would: for those who keep their
+ * state in a topic (chronik/coord), and who learn from a watch how far the high watermark has come.
+ * KAFKA_NONE and the offset of its first record; NOT_LEADER_OR_FOLLOWER; NOT_ENOUGH_REPLICAS;
+ * THROTTLING_QUOTA_EXCEEDED: the store has no room now; MESSAGE_TOO_LARGE; KAFKA_STORAGE_ERROR. */
+enum kafka_error partition_append(struct partition *p, const struct batch *batch,
+                                  int64_t *ret_base_offset);
+
 /* Takes a produce that waits out of the list, since its request has timed out. The error for it:
  * REQUEST_TIMED_OUT, or NOT_ENOUGH_REPLICAS_AFTER_APPEND when the in-sync set has become too small
  * (rule 8). */
