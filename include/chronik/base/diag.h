@@ -20,7 +20,8 @@ enum diag_level { DIAG_ERROR, DIAG_WARN, DIAG_INFO, DIAG_DEBUG };
     X(RAFT, "raft")       /* the metadata group */                                                 \
     X(META, "meta")       /* metadata changes, controller, configs */                              \
     X(ELECTOR, "elector") /* partition leaders */                                                  \
-    X(REPLICA, "replica") /* replication, in-sync sets */
+    X(REPLICA, "replica") /* replication, in-sync sets */                                          \
+    X(COORD, "coord")     /* coordinators of groups */
 
 enum diag_module {
 #define X(id, name) DIAG_##id,
