@@ -73,6 +73,19 @@ struct text api_message(struct request *request, struct text message)
     return arena_text(&request->arena, text_head(message, MESSAGE_MAX));
 }
 
+struct text api_client_host(struct request *request)
+{
+    char text[NET_ADDRESS_TEXT];
+    if (request->peer == NULL) {
+        return text_of("");
+    }
+    net_format(request->peer, text);
+    *strrchr(text, ':') = '\0'; /* the port */
+    bool bracketed = text[0] == '[';
+    int len = (int)strlen(text) - 2 * bracketed;
+    return arena_printf(&request->arena, "/%.*s", len, text + bracketed);
+}
+
 /* ---- names ------------------------------------------------------------------------------------*/
 
 static bool is_name_char(char c)

@@ -146,6 +146,7 @@ static void serve(struct broker *broker)
     };
     struct ends ends = { .broker = broker, .request = &request };
     replicas_start(&broker->replicas, broker->store, broker->meta);
+    coord_start(&broker->coord, broker->meta);
     store_each(broker->store, add_end, &ends);
     meta_broker_state(broker->meta, &request, far_deadline(broker), unfenced, broker);
     free(request.ends);
@@ -369,12 +370,14 @@ static void topic_created(void *arg, const struct image_topic *topic)
     struct broker *broker = arg;
     if (broker->replicas.started) {
         replicas_topic_changed(&broker->replicas, topic);
+        coord_topic_changed(&broker->coord, topic);
     }
 }
 
 static void topic_deleted(void *arg, const struct image_topic *topic)
 {
     struct broker *broker = arg;
+    coord_topic_deleted(&broker->coord, topic);
     replicas_topic_deleted(&broker->replicas, &topic->id);
 }
 
@@ -383,6 +386,7 @@ static void partition_changed(void *arg, const struct image_topic *topic, int32_
     struct broker *broker = arg;
     if (broker->replicas.started) {
         replicas_partition_changed(&broker->replicas, topic, partition);
+        coord_topic_changed(&broker->coord, topic);
     }
 }
 
@@ -637,7 +641,9 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     metrics_init(&broker->metrics);
     replicas_init(&broker->replicas, loop, broker->diag, -1, &options->settings);
     api_init(&broker->api, loop, broker->diag, &options->settings);
+    coord_init(&broker->coord, loop, broker->diag, &broker->replicas, &options->settings);
     broker->api.replicas = &broker->replicas;
+    broker->api.coord = &broker->coord;
 
     int code = listen_all(broker);
     code = code ? code : cluster_open(broker);
@@ -648,6 +654,7 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     }
     server_metrics(broker->server, &broker->metrics);
     replicas_metrics(&broker->replicas, &broker->metrics);
+    coord_metrics(&broker->coord, &broker->metrics);
     api_metrics(&broker->api, &broker->metrics);
     timer_set_in(&broker->patience, COMPLAIN_S * NS_PER_S);
     open_store(broker);
@@ -721,6 +728,7 @@ static void stop_server(struct broker *broker)
 {
     uint64_t limit_ns = (uint64_t)setting(broker, "chronik.shutdown.timeout.ms") * NS_PER_MS;
     timer_cancel(&broker->hand_over);
+    coord_stop(&broker->coord);
     server_stop(broker->server, limit_ns / 4, server_stopped, broker);
 }
 

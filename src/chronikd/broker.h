@@ -16,6 +16,7 @@
 
 #include <chronik/api/api.h>
 #include <chronik/chronikd/options.h>
+#include <chronik/coord/coord.h>
 #include <chronik/io/http.h>
 #include <chronik/io/process.h>
 #include <chronik/server/peers.h>
@@ -44,6 +45,7 @@ struct broker {
     struct store *store;
     struct meta *meta;
     struct replicas replicas;
+    struct coord coord;
     struct api api;
     struct server *server;
     struct peers *peers; /* links to the other nodes; NULL: this node is alone */

@@ -164,8 +164,8 @@ static void create(struct coord_topic *topic)
 bool coord_topic_want(struct coord *coord, enum coord_kind kind, struct coord_want *want)
 {
     struct coord_topic *topic = &coord->topics[kind];
-    if (find_topic(coord, kind) != NULL) {
-        return true;
+    if (coord->meta == NULL || find_topic(coord, kind) != NULL) {
+        return true; /* or never will be */
     }
     list_push_back(&topic->wants, &want->link);
     if (topic->creating == NULL) {
@@ -268,9 +268,15 @@ void coord_start(struct coord *coord, struct meta *meta)
     }
 }
 
-void coord_release(struct coord *coord)
+void coord_stop(struct coord *coord)
 {
+    struct meta *meta = coord->meta;
+    coord->meta = NULL;
     for (int kind = 0; kind < COORD_KINDS; kind++) {
+        if (coord->topics[kind].creating != NULL) {
+            meta_cancel(meta, coord->topics[kind].creating);
+            coord->topics[kind].creating = NULL;
+        }
         wake_wants(&coord->topics[kind]);
         drop(&coord->topics[kind]);
     }

@@ -15,6 +15,8 @@
 
 enum { API_KEYS = 128 }; /* above every key that is served */
 
+struct coord;
+
 struct api {
     struct loop *loop;
     struct diag *diag;
@@ -22,6 +24,7 @@ struct api {
     struct meta *meta;
     struct store *store;
     struct replicas *replicas;
+    struct coord *coord;
     const struct image_configs *file; /* settings of file, environment and command line */
     uint8_t start_levels[DIAG_MODULE_COUNT]; /* of messages, when the broker started */
 
@@ -128,6 +131,9 @@ void api_yield(struct request *request, void (*go_on)(struct request *request));
 
 /* Configs that are described in one turn, about a millisecond's worth. */
 enum { API_CONFIGS_PER_TURN = 500 };
+
+/* Where a client is, as Kafka writes it: "/127.0.0.1". */
+struct text api_client_host(struct request *request);
 
 /* When a request with that time-out has to be given up: loop time in ns; at least 1 ms, at most an
  * hour from now. */
