@@ -97,6 +97,10 @@ static void open_part(struct request *request, struct part *part, int32_t index,
     }
     const struct topic_config *config = &part->topic->config;
     part->partition = api_partition(part->topic, index, &part->error);
+    if (part->error == KAFKA_NONE && part->topic->internal) {
+        part->error = KAFKA_INVALID_TOPIC_EXCEPTION;
+        part->message = "the topic belongs to the coordinators: clients do not write to it";
+    }
     if (part->error != KAFKA_NONE) {
         return;
     }

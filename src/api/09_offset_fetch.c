@@ -27,6 +27,11 @@ static bool by_id(const struct request *request)
     return request->header.api_version >= 10;
 }
 
+static bool requires_stable(const struct request *request)
+{
+    return ((const struct offset_fetch_request *)request->body)->require_stable;
+}
+
 /* ---- one group --------------------------------------------------------------------------------*/
 
 static void put(struct request *request, const struct group_offset *from,
@@ -63,14 +68,17 @@ static void fetch_topic(struct request *request, const struct groups *groups, st
         if (error == KAFKA_NONE) {
             groups_offset(groups, group_id, name, none.partition, &found);
         }
-        put(request, &found, &out->partitions[i]);
-        out->partitions[i].error = (int16_t)error;
+        bool unstable = requires_stable(request) && error == KAFKA_NONE &&
+                        groups_offset_is_pending(groups, group_id, name, none.partition);
+        put(request, unstable ? &none : &found, &out->partitions[i]);
+        out->partitions[i].error = (int16_t)(unstable ? KAFKA_UNSTABLE_OFFSET_COMMIT : error);
     }
 }
 
 /* All offsets of a group, first counted, then filled in. */
 struct all_offsets {
     struct request *request;
+    const struct groups *groups;
     struct offset_fetch_response_group *to;
     struct text topic; /* of the one before */
     int32_t *counts;   /* partitions of each topic; NULL: counting topics */
@@ -113,13 +121,21 @@ static void fill(void *arg, const struct group_offset *offset)
                           offset_fetch_response_group_partition);
     }
     struct offset_fetch_response_group_topic *topic = &to->topics[to->n_topics - 1];
-    put(all->request, offset, &topic->partitions[topic->n_partitions++]);
+    struct offset_fetch_response_group_partition *out =
+        &topic->partitions[topic->n_partitions++];
+    put(all->request, offset, out);
+    if (requires_stable(all->request) &&
+        groups_offset_is_pending(all->groups, to->group_id, offset->topic, offset->partition)) {
+        out->committed_offset = out->committed_leader_epoch = -1;
+        out->metadata = text_of("");
+        out->error = KAFKA_UNSTABLE_OFFSET_COMMIT;
+    }
 }
 
 static void fetch_all(struct request *request, const struct groups *groups,
                       struct offset_fetch_response_group *to)
 {
-    struct all_offsets all = { .request = request, .to = to };
+    struct all_offsets all = { .request = request, .groups = groups, .to = to };
     groups_each_offset(groups, to->group_id, count_topics, &all);
     all.counts = request_alloc(request, all.n_topics, sizeof *all.counts);
     to->topics = request_items(request, all.n_topics, offset_fetch_response_group_topic);
@@ -172,7 +188,8 @@ static void older_reply(struct request *request, const struct offset_fetch_respo
             to->partitions[p].committed_offset = from->partitions[p].committed_offset;
             to->partitions[p].committed_leader_epoch = from->partitions[p].committed_leader_epoch;
             to->partitions[p].metadata = from->partitions[p].metadata;
-            to->partitions[p].error = everywhere;
+            to->partitions[p].error =
+                everywhere != KAFKA_NONE ? everywhere : from->partitions[p].error;
         }
     }
 }

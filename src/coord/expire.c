@@ -59,8 +59,9 @@ static void look_at_topic(const struct group *group, const struct offset_topic *
     const struct image_topic *now = image_topic(coord_image(groups->log), topic->name);
     map_each (node, &topic->partitions) {
         const struct committed *c = container_of(node, struct committed, node);
-        if (offset_is_stale(now, c) || topic_was_deleted(groups, topic, c) ||
-            is_expired(group, topic, c, now_ms)) {
+        bool idle = is_expired(group, topic, c, now_ms) &&
+                    !pending_has(group, topic->name, c->partition);
+        if (idle || offset_is_stale(now, c) || topic_was_deleted(groups, topic, c)) {
             offset_put_tombstone(batch, group->id, topic->name, c->partition);
         }
     }
@@ -74,7 +75,8 @@ static void look_at_group(const struct group *group, int64_t now_ms, struct coor
         look_at_topic(group, container_of(node, struct offset_topic, node), now_ms, batch);
     }
     if (batch->n - before == group->n_offsets && group->state == GROUP_EMPTY &&
-        group->saved.data != NULL && group->pending.n == 0) {
+        group->saved.data != NULL && group->pending.n == 0 &&
+        list_empty(&group->pending_offsets)) {
         group_put_tombstone(batch, group->id);
     }
 }

@@ -25,6 +25,7 @@
 struct groups {
     struct coord_log *log;
     struct map map; /* struct group, by id */
+    struct map transactions; /* struct transaction (pending.c), by producer id */
     uint64_t seed;  /* of the maps */
     struct arena scratch; /* of apply: reset with each record */
     bool active;    /* loaded: timers run */
@@ -53,6 +54,7 @@ struct group {
     struct bytes saved;   /* the value of its last GroupMetadata record; null: none */
     struct map topics;    /* struct offset_topic, by name */
     size_t n_offsets;
+    struct list pending_offsets; /* struct pending_offset (pending.c), of open transactions */
 
     /* In memory. */
     unsigned state;          /* enum group_state */
@@ -225,6 +227,7 @@ struct committed {
     int32_t leader_epoch;
     int64_t offset;
     int64_t committed_ms, expires_ms; /* -1: as configured */
+    int64_t record_offset;            /* of its record in the log */
     struct uuid topic_id;
     uint32_t metadata_len;
     char metadata[];
@@ -232,6 +235,10 @@ struct committed {
 
 void offsets_apply(struct groups *groups, const struct coord_record *record);
 void offsets_free(struct group *group);
+
+/* Takes the place of what was there, unless that is of a later record. */
+void offset_put(struct group *group, const struct offset_commit_key *key,
+                const struct offset_commit_value *value, int64_t record_offset);
 uint64_t offsets_hash(const struct group *group);
 
 /* Is it an offset of a topic that was deleted? (Another one has its name now.) */
@@ -240,6 +247,19 @@ bool offset_is_stale(const struct image_topic *now, const struct committed *comm
 void offset_put_tombstone(struct coord_batch *batch, struct text group_id, struct text topic,
                           int32_t partition);
 void group_put_tombstone(struct coord_batch *batch, struct text group_id);
+
+/* ---- pending.c --------------------------------------------------------------------------------*/
+
+/* An offset came with a transaction; a marker ended one. */
+void pending_add(struct group *group, const struct coord_record *record,
+                 const struct offset_commit_key *key, const struct offset_commit_value *value);
+void pending_end(struct groups *groups, const struct coord_record *marker);
+
+bool pending_has(const struct group *group, struct text topic, int32_t partition);
+void pending_remove(struct group *group, struct text topic, int32_t partition);
+void pending_forget(struct group *group); /* all of them */
+void transactions_release(struct groups *groups);
+uint64_t pending_hash(const struct groups *groups);
 
 /* ---- expire.c ---------------------------------------------------------------------------------*/
 

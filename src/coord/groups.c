@@ -54,6 +54,7 @@ struct group *groups_make(struct groups *groups, struct text id)
     map_init(&group->instances);
     map_init(&group->pending);
     list_init(&group->saves);
+    list_init(&group->pending_offsets);
     arena_init(&group->subscriptions, 0);
     timer_init(&group->timer, groups->log->loop, group_time_is_up);
     state_start(GROUP_STATES, &group->state, GROUP_EMPTY, group);
@@ -81,6 +82,7 @@ static void group_free(struct group *group)
         free(save);
     }
     offsets_free(group);
+    pending_forget(group);
     expire_group_gone(group->groups, group);
     map_remove(&group->groups->map, &group->node);
     timer_cancel(&group->timer);
@@ -100,7 +102,8 @@ static void group_free(struct group *group)
 bool group_drop_if_gone(struct group *group)
 {
     bool gone = group->saved.data == NULL && group->n_offsets == 0 && group->members.n == 0 &&
-                group->pending.n == 0 && group->state == GROUP_EMPTY && list_empty(&group->saves);
+                group->pending.n == 0 && group->state == GROUP_EMPTY && list_empty(&group->saves) &&
+                list_empty(&group->pending_offsets);
     if (gone) {
         group_free(group);
     }
@@ -145,7 +148,11 @@ static void apply_group(struct groups *groups, const struct coord_record *record
 void groups_apply(void *state, const struct coord_record *record)
 {
     struct groups *groups = state;
-    if (record->control || record->key.data == NULL) {
+    if (record->key.data == NULL) {
+        return;
+    }
+    if (record->control) {
+        pending_end(groups, record);
         return;
     }
     arena_reset(&groups->scratch);
@@ -166,7 +173,7 @@ void groups_apply(void *state, const struct coord_record *record)
 uint64_t groups_hash(const void *state)
 {
     const struct groups *groups = state;
-    uint64_t sum = 0;
+    uint64_t sum = pending_hash(groups);
     map_each (node, &groups->map) {
         const struct group *group = container_of(node, struct group, node);
         uint64_t id = hash_bytes(0, group->id.data, group->id.len);
@@ -252,7 +259,7 @@ void groups_loaded(void *state)
         (uint64_t)config_number(&config, "offsets.retention.check.interval.ms") * NS_PER_MS;
     groups->initial_delay_ms = (int32_t)config_number(&config, "group.initial.rebalance.delay.ms");
     groups->size_max = (int32_t)config_number(&config, "group.max.size");
-    groups->metadata_max = (int32_t)config_number(&config, "offset.metadata.max.bytes");
+    groups->metadata_max = (int32_t)max_i64(0, config_number(&config, "offset.metadata.max.bytes"));
     groups->session_min_ms = (int32_t)config_number(&config, "group.min.session.timeout.ms");
     groups->session_max_ms = (int32_t)config_number(&config, "group.max.session.timeout.ms");
     groups->active = true;
@@ -276,6 +283,7 @@ void *groups_new(struct coord_log *log)
     groups->log = log;
     loop_random(log->loop, &groups->seed, sizeof groups->seed);
     map_init(&groups->map);
+    map_init(&groups->transactions);
     arena_init(&groups->scratch, 0);
     expire_init(groups);
     return groups;
@@ -289,6 +297,7 @@ void groups_free(void *state)
         group_free(container_of(node, struct group, node));
     }
     map_release(&groups->map);
+    transactions_release(groups);
     arena_release(&groups->scratch);
     free(groups);
 }

@@ -5,7 +5,11 @@
  * what is wrong with it.
  *
  * Each offset remembers the id of its topic. When the topic is deleted its offsets go, too; and
- * where that was missed, an offset whose id is not that of the topic of this name does not count. */
+ * where that was missed, an offset whose id is not that of the topic of this name is as good as
+ * none.
+ *
+ * An offset that came with a transaction (TxnOffsetCommit) counts from the marker on that commits
+ * it; until then it is pending, and readers that require stable offsets are told so. */
 #include "group.h"
 
 #include <chronik/meta/image.h>
@@ -74,13 +78,16 @@ static void remove_offset(struct group *group, struct offset_topic *topic, int32
     }
 }
 
-/* Takes the place of what was there; in its memory, if that is of the right size. */
-static void put_offset(struct group *group, const struct offset_commit_key *key,
-                       const struct offset_commit_value *value)
+/* In the memory of what was there, if that is of the right size. */
+void offset_put(struct group *group, const struct offset_commit_key *key,
+                const struct offset_commit_value *value, int64_t record_offset)
 {
     struct offset_topic *topic = make_topic(group, key->topic);
     struct committed *committed = find_offset(group, topic, key->partition);
     size_t len = value->metadata.len;
+    if (committed != NULL && committed->record_offset > record_offset) {
+        return;
+    }
     if (committed != NULL && committed->metadata_len != len) {
         map_remove(&topic->partitions, &committed->node);
         free(committed);
@@ -100,6 +107,7 @@ static void put_offset(struct group *group, const struct offset_commit_key *key,
     committed->committed_ms = value->commit_timestamp;
     committed->expires_ms = value->expire_timestamp;
     committed->topic_id = value->topic_id;
+    committed->record_offset = record_offset;
     memcpy(committed->metadata, value->metadata.data, len);
 }
 
@@ -115,15 +123,21 @@ void offsets_apply(struct groups *groups, const struct coord_record *record)
     if (record->value.data == NULL) {
         struct group *group = groups_find(groups, key.group);
         if (group != NULL) {
+            pending_remove(group, key.topic, key.partition);
             remove_offset(group, find_topic(group, key.topic), key.partition);
             group_drop_if_gone(group);
         }
         return;
     }
-    if (!record->transactional &&
-        coord_decode(&coord_offset_commit_value, (int16_t)version, record->value,
-                     &groups->scratch, &value)) {
-        put_offset(groups_make(groups, key.group), &key, &value);
+    if (!coord_decode(&coord_offset_commit_value, (int16_t)version, record->value,
+                      &groups->scratch, &value)) {
+        return;
+    }
+    struct group *group = groups_make(groups, key.group);
+    if (record->transactional) {
+        pending_add(group, record, &key, &value);
+    } else {
+        offset_put(group, &key, &value, record->offset);
     }
 }
 
@@ -290,6 +304,13 @@ static struct group_offset view(const struct offset_topic *topic, const struct c
     };
 }
 
+bool groups_offset_is_pending(const struct groups *groups, struct text group_id,
+                              struct text topic, int32_t partition)
+{
+    const struct group *group = groups_find(groups, group_id);
+    return group != NULL && pending_has(group, topic, partition);
+}
+
 bool groups_offset(const struct groups *groups, struct text group_id, struct text name,
                    int32_t partition, struct group_offset *ret_offset)
 {
@@ -345,7 +366,8 @@ enum kafka_error groups_delete_offsets(struct groups *groups, struct text group_
         errors[i] = KAFKA_NONE;
         if (group_subscribes(group, offsets[i].topic)) {
             errors[i] = KAFKA_GROUP_SUBSCRIBED_TO_TOPIC;
-        } else if (find_offset(group, topic, offsets[i].partition) != NULL) {
+        } else if (find_offset(group, topic, offsets[i].partition) != NULL ||
+                   pending_has(group, offsets[i].topic, offsets[i].partition)) {
             offset_put_tombstone(&batch, group_id, offsets[i].topic, offsets[i].partition);
         }
     }

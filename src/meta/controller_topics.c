@@ -240,8 +240,10 @@ static void create_topic(struct creation *k, int32_t item,
                          struct meta_create_topics_response_topic *out)
 {
     const struct meta_create_topics_request_topic *topic = &k->request->topics[item];
-    struct command_create_partitions_made made = { .name = topic->name,
-                                                   .internal = topic->internal };
+    struct command_create_partitions_made made = {
+        .name = topic->name,
+        .internal = topic->internal || topic_name_is_internal(topic->name),
+    };
     uint8_t random[16];
     if (!name_is_free(k, item, out) || !creation_configs(k->c, k->d, topic, &made, out)) {
         return;

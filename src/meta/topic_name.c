@@ -82,3 +82,15 @@ enum kafka_error topic_name_check(struct text name, struct metric_names *taken,
     }
     return KAFKA_INVALID_TOPIC_EXCEPTION;
 }
+
+bool topic_name_is_internal(struct text name)
+{
+    static const char *const INTERNAL[] = { "__consumer_offsets", "__share_group_state",
+                                            "__transaction_state" };
+    for (size_t i = 0; i < countof(INTERNAL); i++) {
+        if (text_is(name, INTERNAL[i])) {
+            return true;
+        }
+    }
+    return false;
+}

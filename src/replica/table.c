@@ -59,6 +59,7 @@ static struct topic_replicas *topic_new(struct replicas *r, const struct image_t
     struct topic_replicas *topic = mem_zalloc(sizeof *topic);
     topic->id = from->id;
     topic->name = mem_strdup(from->name);
+    topic->internal = from->internal;
     resolve_config(r, from, &topic->config);
     map_insert(&r->by_name, &topic->by_name, hash_name(r, text_of(topic->name)));
     map_insert(&r->by_id, &topic->by_id, hash_id(r, &topic->id));

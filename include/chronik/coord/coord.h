@@ -62,8 +62,8 @@ struct coord {
 void coord_init(struct coord *coord, struct loop *loop, struct diag *diag,
                 struct replicas *replicas, const struct image_configs *file);
 
-/* Serves nothing any more: whoever waits is answered with NOT_COORDINATOR. Everything is given back;
- * what is asked afterwards is refused. */
+/* Serves nothing any more: whoever waits is answered with NOT_COORDINATOR. Everything is given
+ * back; what is asked afterwards is refused. */
 void coord_stop(struct coord *coord);
 
 /* The replicas are there: takes over what this node leads. */

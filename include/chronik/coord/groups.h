@@ -46,6 +46,7 @@ struct group_join {
     void (*done)(struct group_join *join); /* once; perhaps from inside groups_join() */
 };
 
+/* Makes somebody a member, or lets a member join again; `done` with a generation or an error. */
 void groups_join(struct groups *groups, struct group_join *join);
 
 /* A SyncGroup under way: until the leader's assignment is committed. */
@@ -56,8 +57,10 @@ struct group_sync {
     void (*done)(struct group_sync *sync);
 };
 
+/* Asks for the assignment; the leader brings it. */
 void groups_sync(struct groups *groups, struct group_sync *sync);
 
+/* A sign of life; REBALANCE_IN_PROGRESS: join again. */
 enum kafka_error groups_heartbeat(struct groups *groups, const struct heartbeat_request *request);
 
 /* Takes members out; `results` has one entry for each, its error is filled in. UNKNOWN_MEMBER_ID:
@@ -98,6 +101,11 @@ enum kafka_error groups_commit(struct groups *groups, const struct group_commit 
 bool groups_offset(const struct groups *groups, struct text group_id, struct text topic,
                    int32_t partition, struct group_offset *ret_offset);
 
+/* Did an offset come with a transaction that is still open? UNSTABLE_OFFSET_COMMIT for those who
+ * require stable ones (KIP-447). */
+bool groups_offset_is_pending(const struct groups *groups, struct text group_id,
+                              struct text topic, int32_t partition);
+
 /* Every offset of a group, one topic after the other. */
 void groups_each_offset(const struct groups *groups, struct text group_id,
                         void (*visit)(void *arg, const struct group_offset *offset), void *arg);
@@ -116,6 +124,7 @@ struct group_listing {
     const char *state;         /* "Stable" */
 };
 
+/* Visits every group, simple ones among them. */
 void groups_each(const struct groups *groups,
                  void (*visit)(void *arg, const struct group_listing *listing), void *arg);
 

@@ -18,6 +18,7 @@ struct topic_replicas {
     struct map_node by_name, by_id;
     struct uuid id;
     char *name;
+    bool internal; /* a coordinator's: clients do not write to it */
     struct topic_config config; /* resolved: topic over broker over default */
     int32_t n_partitions;
     struct partition **partitions; /* NULL where this node holds no replica */
