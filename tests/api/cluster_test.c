@@ -3,12 +3,12 @@
 
 /* ---- FindCoordinator --------------------------------------------------------------------------*/
 
-static void coordinators_are_not_available_yet_in_every_version(void **state)
+static void transactional_ids_have_no_coordinator_yet_in_any_version(void **state)
 {
     struct client client;
     client_open(&client, *state);
-    for (int16_t v = 0; v < 4; v++) {
-        struct find_coordinator_request in = { .key = text_of("group") };
+    for (int16_t v = 1; v < 4; v++) {
+        struct find_coordinator_request in = { .key = text_of("id"), .key_type = 1 };
         struct find_coordinator_response *out = CALL(&client, find_coordinator, v, &in);
         assert_error(out->error, KAFKA_COORDINATOR_NOT_AVAILABLE);
         assert_int_equal(out->node_id, -1);
@@ -267,7 +267,7 @@ static void replies_come_in_the_order_of_the_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(coordinators_are_not_available_yet_in_every_version),
+        cmocka_unit_test(transactional_ids_have_no_coordinator_yet_in_any_version),
         cmocka_unit_test(kinds_of_coordinators_that_do_not_exist_are_refused),
         cmocka_unit_test(the_cluster_has_an_id_a_controller_and_this_broker),
         cmocka_unit_test(controllers_are_not_asked_for_at_a_brokers_listener),

@@ -5,13 +5,26 @@
 
 #include <time.h>
 
-int start_daemon(void **state)
+const char *const GROUP_SETTINGS[] = { "group.initial.rebalance.delay.ms=0",
+                                       "group.min.session.timeout.ms=10", NULL };
+
+static int start_with(void **state, const char *const *settings)
 {
     struct daemon *daemon = mem_zalloc(sizeof *daemon);
     daemon_init(daemon);
-    daemon_start(daemon, NULL);
+    daemon_start(daemon, settings);
     *state = daemon;
     return 0;
+}
+
+int start_daemon(void **state)
+{
+    return start_with(state, NULL);
+}
+
+int start_daemon_for_groups(void **state)
+{
+    return start_with(state, GROUP_SETTINGS);
 }
 
 int stop_daemon(void **state)

@@ -23,6 +23,10 @@
 int start_daemon(void **state);
 int stop_daemon(void **state);
 
+/* The same for tests with groups: rebalances begin at once, sessions may be short. */
+int start_daemon_for_groups(void **state);
+extern const char *const GROUP_SETTINGS[];
+
 /* Creates a topic; configs as "name=value", then NULL (or NULL for none). Returns its id. */
 struct uuid make_topic(struct client *client, const char *name, int32_t partitions,
                        const char *const *configs);

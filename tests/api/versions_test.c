@@ -99,7 +99,7 @@ static struct text some_text(struct prng *prng)
 {
     static const char *const TEXTS[] = {
         "known", "known", "other", "absent", "1", "", "retention.ms", "cleanup.policy", "compact",
-        "604800000", "INFO", "server", "bad name", ".", "__cluster_metadata", "60000", "delete",
+        "604800000", "INFO", "server", "bad name", "consumer", ".", "__cluster_metadata", "60000", "delete",
     };
     return text_of(TEXTS[prng_below(prng, countof(TEXTS))]);
 }
@@ -110,7 +110,7 @@ static const struct {
     int64_t max;
 } TAMED[] = {
     { "max_wait_ms", 3 }, { "timeout_ms", 2000 }, { "num_partitions", 3 }, { "count", 4 },
-    { "replication_factor", 2 },
+    { "replication_factor", 2 }, { "session_timeout_ms", 100 }, { "rebalance_timeout_ms", 100 },
 };
 
 static void tame_number(const struct wire_field *f, uint8_t kind, void *value)
@@ -211,5 +211,5 @@ int main(void)
         cmocka_unit_test(a_client_that_means_another_cluster_is_told_so),
         cmocka_unit_test(random_requests_of_every_version_are_answered),
     };
-    return cmocka_run_group_tests(tests, start_daemon, stop_daemon);
+    return cmocka_run_group_tests(tests, start_daemon_for_groups, stop_daemon);
 }

@@ -66,8 +66,10 @@ static void metadata_that_is_too_long_is_refused_and_the_rest_is_kept(void **sta
     (void)state;
     bed_open(&bed, (const char *[]){ "offset.metadata.max.bytes=3", NULL });
     const struct group_offset two[] = {
-        { .topic = text_of("t"), .partition = 0, .offset = 1, .metadata = text_of("four") },
-        { .topic = text_of("t"), .partition = 1, .offset = 2, .metadata = text_of("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac") },
+        { .topic = text_of("t"), .partition = 0, .metadata = text_of("four") },
+        /* three characters in nine bytes */
+        { .topic = text_of("t"), .partition = 1,
+          .metadata = text_of("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac") },
     };
     int16_t errors[2];
     const struct group_commit commit = {
