@@ -375,7 +375,8 @@ static void all_offsets_of_many_groups_come_in_one_answer(void **state)
 {
     struct client client;
     client_open(&client, *state);
-    struct uuid a = make_topic(&client, "all-a", 2, NULL), b = make_topic(&client, "all-b", 1, NULL);
+    struct uuid a = make_topic(&client, "all-a", 2, NULL);
+    struct uuid b = make_topic(&client, "all-b", 1, NULL);
     find(&client, "many");
     for (int i = 0; i < 3; i++) {
         const struct commit what = { .group = i < 2 ? "many-1" : "many-2", .member = NONE,

@@ -99,7 +99,8 @@ static struct text some_text(struct prng *prng)
 {
     static const char *const TEXTS[] = {
         "known", "known", "other", "absent", "1", "", "retention.ms", "cleanup.policy", "compact",
-        "604800000", "INFO", "server", "bad name", "consumer", ".", "__cluster_metadata", "60000", "delete",
+        "604800000", "INFO", "server", "bad name", "consumer",
+        ".", "__cluster_metadata", "60000", "delete",
     };
     return text_of(TEXTS[prng_below(prng, countof(TEXTS))]);
 }
