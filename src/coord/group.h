@@ -28,7 +28,7 @@ struct groups {
     struct map transactions; /* struct transaction (pending.c), by producer id */
     uint64_t seed;  /* of the maps */
     struct arena scratch; /* of apply: reset with each record */
-    bool active;    /* loaded: timers run */
+    struct diag_limit silent; /* lines about silent members */
 
     /* Settings, as they are when the state is loaded. */
     int64_t retention_ms;       /* offsets.retention.minutes */

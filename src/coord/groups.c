@@ -262,7 +262,6 @@ void groups_loaded(void *state)
     groups->metadata_max = (int32_t)max_i64(0, config_number(&config, "offset.metadata.max.bytes"));
     groups->session_min_ms = (int32_t)config_number(&config, "group.min.session.timeout.ms");
     groups->session_max_ms = (int32_t)config_number(&config, "group.max.session.timeout.ms");
-    groups->active = true;
     map_each (node, &groups->map) {
         struct group *group = container_of(node, struct group, node);
         if (group->saved.data != NULL) {

@@ -12,6 +12,8 @@
  * session ends is taken out by a timer. */
 #include "group.h"
 
+#include <inttypes.h>
+
 
 /* ---- answers ----------------------------------------------------------------------------------*/
 
@@ -103,6 +105,18 @@ static void after_a_loss(struct group *group)
     }
 }
 
+static void say_silent(const struct group_member *member)
+{
+    struct groups *groups = member->group->groups;
+    uint32_t suppressed;
+    if (diag_allow(&groups->silent, loop_now_ns(groups->log->loop), NS_PER_S, &suppressed)) {
+        diag_info(groups->log->diag, DIAG_COORD,
+                  "a member of a group went silent: it is taken out group=%.*s member=%.*s "
+                  "others=%" PRIu32,
+                  TEXT_ARG(member->group->id), TEXT_ARG(member->id), suppressed);
+    }
+}
+
 void member_expired(struct timer *timer)
 {
     struct group_member *member = container_of(timer, struct group_member, session);
@@ -112,9 +126,7 @@ void member_expired(struct timer *timer)
     if (!member->is_new && (member->join != NULL || member->sync != NULL)) {
         return;
     }
-    diag_info(group->groups->log->diag, DIAG_COORD,
-              "a member of a group went silent: it is taken out group=%.*s member=%.*s",
-              TEXT_ARG(group->id), TEXT_ARG(member->id));
+    say_silent(member);
     member_finish_join(member, KAFKA_UNKNOWN_MEMBER_ID, text_of(""));
     member_finish_sync(member, KAFKA_UNKNOWN_MEMBER_ID);
     member_free(member);
