@@ -641,7 +641,8 @@ int broker_start(struct broker *broker, struct loop *loop, struct process_log *l
     metrics_init(&broker->metrics);
     replicas_init(&broker->replicas, loop, broker->diag, -1, &options->settings);
     api_init(&broker->api, loop, broker->diag, &options->settings);
-    coord_init(&broker->coord, loop, broker->diag, &broker->replicas, &options->settings);
+    coord_init(&broker->coord, loop, broker->diag, &broker->replicas, &options->settings,
+               memory_bytes(broker) / 8);
     broker->api.replicas = &broker->replicas;
     broker->api.coord = &broker->coord;
 

@@ -247,9 +247,10 @@ void coord_topic_deleted(struct coord *coord, const struct image_topic *deleted)
 /* ---- life -------------------------------------------------------------------------------------*/
 
 void coord_init(struct coord *coord, struct loop *loop, struct diag *diag,
-                struct replicas *replicas, const struct image_configs *file)
+                struct replicas *replicas, const struct image_configs *file, uint64_t memory_max)
 {
     *coord = (struct coord){ .loop = loop, .diag = diag, .replicas = replicas, .file = file };
+    coord->memory.max = memory_max;
     for (int kind = 0; kind < COORD_KINDS; kind++) {
         coord->topics[kind].coord = coord;
         coord->topics[kind].machine = &coord_machines[kind];
@@ -292,8 +293,15 @@ static double read_shards(const void *arg)
     return n;
 }
 
+static double read_memory(const void *arg)
+{
+    return (double)((const struct coord_memory *)arg)->used;
+}
+
 void coord_metrics(struct coord *coord, struct metrics *metrics)
 {
+    metrics_gauge(metrics, "chronikd_coordinator_members_bytes",
+                  "Memory of groups and their members.", "", read_memory, &coord->memory);
     for (int kind = 0; kind < COORD_KINDS; kind++) {
         metrics_gauge(metrics, "chronikd_coordinator_partitions",
                       "Partitions of internal topics that this node coordinates.",

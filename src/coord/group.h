@@ -130,6 +130,10 @@ struct group_save {
 struct group *groups_find(const struct groups *groups, struct text id);
 struct group *groups_make(struct groups *groups, struct text id); /* found, or new and empty */
 
+/* More (or fewer) bytes of members, in the group and in all. */
+void group_hold(struct group *group, size_t bytes);
+void group_let_go(struct group *group, size_t bytes);
+
 /* Frees a group of which nothing is left: not in the log, no members. False: there is. */
 bool group_drop_if_gone(struct group *group);
 

@@ -39,6 +39,18 @@ struct group *groups_find(const struct groups *groups, struct text id)
     return node ? container_of(node, struct group, node) : NULL;
 }
 
+void group_hold(struct group *group, size_t bytes)
+{
+    group->bytes += bytes;
+    group->groups->log->memory->used += bytes;
+}
+
+void group_let_go(struct group *group, size_t bytes)
+{
+    group->bytes -= bytes;
+    group->groups->log->memory->used -= bytes;
+}
+
 struct group *groups_make(struct groups *groups, struct text id)
 {
     struct group *group = groups_find(groups, id);
@@ -59,6 +71,7 @@ struct group *groups_make(struct groups *groups, struct text id)
     timer_init(&group->timer, groups->log->loop, group_time_is_up);
     state_start(GROUP_STATES, &group->state, GROUP_EMPTY, group);
     map_insert(&groups->map, &group->node, groups_hash_text(groups, group->id));
+    group_hold(group, sizeof *group + id.len);
     return group;
 }
 
@@ -84,6 +97,8 @@ static void group_free(struct group *group)
     offsets_free(group);
     pending_forget(group);
     expire_group_gone(group->groups, group);
+    group_let_go(group, sizeof *group + group->id.len);
+    check(group->bytes == 0);
     map_remove(&group->groups->map, &group->node);
     timer_cancel(&group->timer);
     map_release(&group->topics);

@@ -242,6 +242,10 @@ static enum kafka_error check_join(const struct groups *groups,
         in->session_timeout_ms > groups->session_max_ms) {
         return KAFKA_INVALID_SESSION_TIMEOUT;
     }
+    const struct coord_memory *memory = groups->log->memory;
+    if (memory->used + sizeof(struct group) + in->group_id.len + member_bytes(in) > memory->max) {
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
     return KAFKA_NONE;
 }
 

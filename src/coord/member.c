@@ -98,7 +98,7 @@ void member_free(struct group_member *member)
         group->leader = first ? container_of(first, struct group_member, node) : NULL;
     }
     group->n_pending_sync -= member->pending_sync;
-    group->bytes -= member->bytes;
+    group_let_go(group, member->bytes);
     timer_cancel(&member->session);
     arena_release(&member->said);
     text_drop(&member->id);
@@ -138,7 +138,7 @@ void pending_new(struct group *group, struct text id, int32_t session_ms)
     struct group_pending *pending = mem_zalloc(sizeof *pending);
     pending->group = group;
     pending->id = text_keep(id);
-    group->bytes += sizeof *pending + id.len;
+    group_hold(group, sizeof *pending + id.len);
     map_insert(&group->pending, &pending->node, groups_hash_text(groups, pending->id));
     timer_init(&pending->session, groups->log->loop, pending_expired);
     timer_set_in(&pending->session, (uint64_t)session_ms * NS_PER_MS);
@@ -147,7 +147,7 @@ void pending_new(struct group *group, struct text id, int32_t session_ms)
 void pending_free(struct group_pending *pending)
 {
     struct group *group = pending->group;
-    group->bytes -= sizeof *pending + pending->id.len;
+    group_let_go(group, sizeof *pending + pending->id.len);
     map_remove(&group->pending, &pending->node);
     timer_cancel(&pending->session);
     text_drop(&pending->id);
@@ -181,7 +181,8 @@ void member_set_protocols(struct group_member *member, const struct group_protoc
         };
         bytes += sizeof *protocols + protocols[i].name.len + said.len;
     }
-    member->group->bytes += bytes - member->bytes;
+    group_let_go(member->group, member->bytes);
+    group_hold(member->group, bytes);
     member->bytes = bytes;
 }
 

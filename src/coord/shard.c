@@ -384,7 +384,9 @@ struct coord_shard *shard_new(struct coord_topic *topic, struct partition *parti
     struct coord_shard *shard = mem_zalloc(sizeof *shard);
     struct coord *coord = topic->coord;
     shard->topic = topic;
-    shard->log = (struct coord_log){ .loop = coord->loop, .diag = coord->diag, .ops = &SHARD_LOG };
+    shard->log = (struct coord_log){
+        .loop = coord->loop, .diag = coord->diag, .memory = &coord->memory, .ops = &SHARD_LOG
+    };
     shard->watch.news = news;
     list_init(&shard->waits);
     loop_task_init(&shard->look, look);

@@ -93,7 +93,10 @@ void bed_open(struct bed *bed, const char *const *settings)
     *bed = (struct bed){ .commits_at_once = true };
     assert_int_equal(loop_new(LOOP_THREADS, &bed->loop), 0);
     diag_init(&bed->diag, DIAG_ERROR, quiet);
-    bed->log = (struct coord_log){ .loop = bed->loop, .diag = &bed->diag, .ops = &OPS };
+    bed->memory.max = MIB(64);
+    bed->log = (struct coord_log){
+        .loop = bed->loop, .diag = &bed->diag, .memory = &bed->memory, .ops = &OPS
+    };
     bed->image = image_new();
     list_init(&bed->waits);
     arena_init(&bed->arena, 0);
@@ -141,6 +144,7 @@ void bed_close(struct bed *bed)
 {
     bed_fail_waits(bed, KAFKA_NOT_COORDINATOR);
     groups_free(bed->groups);
+    assert_int_equal(bed->memory.used, 0);
     for (size_t i = 0; i < bed->n_records; i++) {
         free((uint8_t *)bed->records[i].record.key.data);
         free((uint8_t *)bed->records[i].record.value.data);

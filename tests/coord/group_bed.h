@@ -17,6 +17,7 @@ struct bed {
     struct coord_log log;
     struct loop *loop;
     struct diag diag;
+    struct coord_memory memory;
     struct image *image;
     struct image_configs settings;
     struct groups *groups;

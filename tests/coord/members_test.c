@@ -102,6 +102,24 @@ static void what_members_say_is_bounded(void **state)
     bed_close(&bed);
 }
 
+static void groups_that_anybody_founds_are_bounded_in_all(void **state)
+{
+    struct bed bed;
+    enum kafka_error error;
+    unsigned n = 0;
+    (void)state;
+    bed_open(&bed, NULL);
+    bed.memory.max = 100000;
+    do {
+        char group[16];
+        snprintf(group, sizeof group, "g-%u", n++);
+        error = (enum kafka_error)bed_join(&bed, group, NEW, NULL, 4)->out.error;
+    } while (error == KAFKA_MEMBER_ID_REQUIRED);
+    assert_error(error, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    assert_true(n > 10 && bed.memory.used <= bed.memory.max);
+    bed_close(&bed);
+}
+
 /* ---- rebalances -------------------------------------------------------------------------------*/
 
 /* Two members in a stable group; the first leads. */
@@ -697,6 +715,7 @@ int main(void)
         cmocka_unit_test(who_cannot_be_a_member_is_told_why),
         cmocka_unit_test(a_group_has_no_more_members_than_it_may),
         cmocka_unit_test(what_members_say_is_bounded),
+        cmocka_unit_test(groups_that_anybody_founds_are_bounded_in_all),
         cmocka_unit_test(a_rebalance_ends_the_moment_all_known_members_are_in),
         cmocka_unit_test(everybody_gets_its_own_assignment_once_it_is_committed),
         cmocka_unit_test(an_assignment_that_cannot_be_kept_sends_all_into_another_rebalance),

@@ -55,12 +55,14 @@ struct coord {
     struct replicas *replicas;
     struct meta *meta; /* NULL until coord_start() */
     const struct image_configs *file;
+    struct coord_memory memory;
     struct coord_topic topics[COORD_KINDS];
     uint64_t loads_total, loaded_records_total; /* for the metrics */
 };
 
+/* `memory_max`: for members of groups, bytes. */
 void coord_init(struct coord *coord, struct loop *loop, struct diag *diag,
-                struct replicas *replicas, const struct image_configs *file);
+                struct replicas *replicas, const struct image_configs *file, uint64_t memory_max);
 
 /* Serves nothing any more: whoever waits is answered with NOT_COORDINATOR. Everything is given
  * back; what is asked afterwards is refused. */

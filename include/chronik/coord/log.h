@@ -67,9 +67,16 @@ struct coord_wait {
     void (*done)(struct coord_wait *wait, enum kafka_error error);
 };
 
+/* What clients make all coordinators of a node hold in memory that is in no log: bounded, since
+ * anybody can found groups. */
+struct coord_memory {
+    uint64_t used, max; /* bytes */
+};
+
 struct coord_log {
     struct loop *loop;
     struct diag *diag;
+    struct coord_memory *memory;
     const struct coord_log_ops *ops;
 };
 
