@@ -1,8 +1,8 @@
 /* OffsetFetch (key 9): the offsets that groups have committed.
  *
  * The reply is filled in from what the coordinator has, which may be ahead of what is committed in
- * its log; so it is sent when everything up to there is. An offset that a client has seen does not
- * go back. Partitions without an offset have -1, and no error.
+ * its log; so it is sent when everything up to there is, and not at all by a node that may have been
+ * replaced without knowing it. An offset that a client has seen does not go back. Partitions without an offset have -1, and no error.
  *
  * Version notes: null for all topics and an error for the whole from 2 on (before: in each
  * partition), leader epochs from 5 on, many groups from 8 on, topics by id from 10 on. */
@@ -255,6 +255,10 @@ static void fetch_group(struct fetch_groups *all, const struct offset_fetch_requ
     struct groups *groups = coord_state(request->api->coord, COORD_GROUPS, in->group_id, &error);
 
     to->group_id = in->group_id;
+    if (groups != NULL && !coord_is_sure(request->api->coord)) {
+        groups = NULL;
+        error = KAFKA_NOT_COORDINATOR;
+    }
     if (groups == NULL) {
         fail(all, to, in->n_topics >= 0 ? in : NULL, error);
         return;

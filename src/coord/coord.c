@@ -87,6 +87,11 @@ void *coord_state(const struct coord *coord, enum coord_kind kind, struct text k
     return coord_state_at(coord, kind, coord_partition_of(key, n), ret_error);
 }
 
+bool coord_is_sure(const struct coord *coord)
+{
+    return loop_now_ns(coord->loop) <= coord->replicas->trusted_until_ns;
+}
+
 uint64_t coord_hash(const struct coord *coord, enum coord_kind kind, int32_t partition)
 {
     enum kafka_error error;

@@ -76,7 +76,8 @@ def committed(connection, group, topic, partition):
     """OffsetFetch v5: (error, offset)."""
     body = wire.string(group) + struct.pack(">i", 1) + wire.string(topic)
     answer = wire.Reader(wire.request(connection, 9, 5, body + struct.pack(">ii", 1, partition)))
-    answer.take("ii")
+    if answer.take("ii")[1] == 0:  # no topic: there is an error
+        return answer.take("h"), -1
     answer.string()
     _, _, offset, _ = answer.take("iiqi")
     answer.string()
@@ -100,17 +101,20 @@ class Coordinator:
 
     def look(self):
         """Asks any node that runs. False: nobody coordinates now."""
+        return any(self.look_at(node) for node in self.cluster.running())
+
+    def look_at(self, node):
+        """Asks that one."""
         self.close()
-        for node in self.cluster.running():
-            try:
-                with self.cluster.connect(node) as connection:
-                    error, found = find_coordinator(connection, self.group)
-            except OSError:
-                continue
+        try:
+            with self.cluster.connect(node) as connection:
+                error, found = find_coordinator(connection, self.group)
             if error == NONE and found in self.cluster.running():
                 self.node = found
                 self.connection = self.cluster.connect(found)
                 return True
+        except OSError:
+            pass
         return False
 
     def ask(self, what, *arguments, seconds=30):

@@ -101,6 +101,11 @@ void *coord_state(const struct coord *coord, enum coord_kind kind, struct text k
 void *coord_state_at(const struct coord *coord, enum coord_kind kind, int32_t partition,
                      enum kafka_error *ret_error);
 
+/* Can this node know that it still coordinates what it believes to? Not behind a pause of the
+ * process: what was committed elsewhere meanwhile must not seem to go back, so what is only read is
+ * not told then. (What is written finds out by itself.) */
+bool coord_is_sure(const struct coord *coord);
+
 /* Hash of the state in a partition that is served here; 0: it is not. */
 uint64_t coord_hash(const struct coord *coord, enum coord_kind kind, int32_t partition);
 
