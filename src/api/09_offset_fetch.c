@@ -1,8 +1,9 @@
 /* OffsetFetch (key 9): the offsets that groups have committed.
  *
  * The reply is filled in from what the coordinator has, which may be ahead of what is committed in
- * its log; so it is sent when everything up to there is, and not at all by a node that may have been
- * replaced without knowing it. An offset that a client has seen does not go back. Partitions without an offset have -1, and no error.
+ * its log; so it is sent when everything up to there is, and not at all by a node that may have
+ * been replaced without knowing it. An offset that a client has seen does not go back. Partitions
+ * without an offset have -1, and no error.
  *
  * Version notes: null for all topics and an error for the whole from 2 on (before: in each
  * partition), leader epochs from 5 on, many groups from 8 on, topics by id from 10 on. */

@@ -586,6 +586,66 @@ static void a_killed_coordinator_comes_back_with_members_and_offsets(void **stat
     client_close(&client);
 }
 
+/* Commits `n` times all partitions of a topic, in one request each; the last offset is n - 1. */
+static void commit_often(struct client *client, const char *group, const char *name, int32_t n)
+{
+    enum { PARTITIONS = 100 };
+    struct offset_commit_request_partition partitions[PARTITIONS];
+    struct offset_commit_request_topic topic = { .name = text_of(name), .partitions = partitions,
+                                                 .n_partitions = PARTITIONS };
+    struct offset_commit_request in = offset_commit_request_default;
+    in.group_id = text_of(group);
+    in.topics = &topic;
+    in.n_topics = 1;
+    for (int32_t i = 0; i < n; i++) {
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            partitions[p] = offset_commit_request_partition_default;
+            partitions[p].partition_index = p;
+            partitions[p].committed_offset = i;
+            partitions[p].committed_metadata = text_of("some note that takes a little room");
+        }
+        struct offset_commit_response *out = CALL(client, offset_commit, 7, &in);
+        assert_error(out->topics[0].partitions[PARTITIONS - 1].error, KAFKA_NONE);
+        client_forget(client);
+    }
+}
+
+/* From the moment on at which the broker answers, an offset is right or asked for again; and other
+ * requests are served. */
+static void while_it_loads_a_coordinator_says_so_and_the_broker_serves(void **state)
+{
+    struct daemon *daemon = *state;
+    struct client client;
+    enum { COMMITS = 500 };
+    int32_t partition = 7;
+    struct offset_fetch_request_topic topic = { .name = text_of("often"),
+                                                .partition_indexes = &partition,
+                                                .n_partition_indexes = 1 };
+    struct offset_fetch_request in = { .group_id = text_of("often"), .topics = &topic,
+                                       .n_topics = 1 };
+    struct offset_fetch_response *out;
+    client_open(&client, daemon);
+    make_topic(&client, "often", 100, NULL);
+    find(&client, "often");
+    commit_often(&client, "often", "often", COMMITS);
+    client_close(&client);
+    daemon_kill(daemon);
+    daemon_start(daemon, GROUP_SETTINGS);
+    client_open(&client, daemon);
+    for (;;) {
+        struct metadata_request ask = metadata_request_default;
+        assert_int_equal(CALL(&client, metadata, 9, &ask)->n_brokers, 1);
+        out = CALL(&client, offset_fetch, 5, &in);
+        if (out->error != KAFKA_COORDINATOR_LOAD_IN_PROGRESS) {
+            break;
+        }
+        assert_int_equal(out->n_topics, 0);
+    }
+    assert_error(out->error, KAFKA_NONE);
+    assert_int_equal(out->topics[0].partitions[0].committed_offset, COMMITS - 1);
+    client_close(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,6 +663,7 @@ int main(void)
         cmocka_unit_test(groups_are_listed_simple_ones_among_them),
         cmocka_unit_test(groups_and_offsets_are_deleted),
         cmocka_unit_test(a_killed_coordinator_comes_back_with_members_and_offsets),
+        cmocka_unit_test(while_it_loads_a_coordinator_says_so_and_the_broker_serves),
     };
     return cmocka_run_group_tests(tests, start_daemon_for_groups, stop_daemon);
 }

@@ -35,8 +35,8 @@ def join(connection, group, member, session_ms=300000, instance=None):
     leader, me = answer.string(), answer.string()
 
     def one():
-        name, _ = answer.string(), answer.string()
-        answer.at += answer.take("i")
+        name, _, length = answer.string(), answer.string(), answer.take("i")
+        answer.at += length
         return name
     return {"error": error, "generation": generation, "leader": leader, "member": me,
             "members": answer.array(one)}
