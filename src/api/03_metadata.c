@@ -281,6 +281,18 @@ static bool may_create(const struct request *request)
            config_bool(&config, "auto.create.topics.enable");
 }
 
+/* A coordinator's topic is as the coordinator wants it, or not created in passing. */
+static bool fill_creation(struct request *request, struct text name,
+                          struct meta_create_topics_request_topic *topic)
+{
+    if (coord_creation(request->api->coord, name, &request->arena, topic)) {
+        return true;
+    }
+    topic->name = name;
+    topic->partitions = topic->replication = -1;
+    return !image_name_is_internal(name);
+}
+
 static void collect_missing(struct metadata_state *state)
 {
     enum { AUTO_CREATE_MAX = 1000 }; /* topics a request; who asks again gets more */
@@ -300,9 +312,9 @@ static void collect_missing(struct metadata_state *state)
             continue;
         }
         struct meta_create_topics_request_topic *topic = &state->topics[state->create.n_topics];
-        topic->name = name;
-        topic->partitions = topic->replication = -1;
-        state->places[state->create.n_topics++] = i;
+        if (fill_creation(request, name, topic)) {
+            state->places[state->create.n_topics++] = i;
+        }
     }
 }
 

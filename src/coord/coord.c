@@ -5,7 +5,6 @@
 #include "shard.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 enum { CREATE_TIMEOUT_S = 15 };
 
@@ -137,33 +136,58 @@ static int16_t replication(const struct coord *coord, int64_t configured)
     return (int16_t)min_i64(configured, nodes);
 }
 
-static void create(struct coord_topic *topic)
+static const struct coord_machine *machine_named(struct text name)
 {
-    struct coord *coord = topic->coord;
-    const struct coord_machine *machine = topic->machine;
+    for (int kind = 0; kind < COORD_KINDS; kind++) {
+        if (text_is(name, coord_machines[kind].topic)) {
+            return &coord_machines[kind];
+        }
+    }
+    return NULL;
+}
+
+/* Compacted from the first day, in the codec of whoever writes, never led by a replica that may
+ * lack something. */
+bool coord_creation(const struct coord *coord, struct text name, struct arena *arena,
+                    struct meta_create_topics_request_topic *ret_topic)
+{
+    const struct coord_machine *machine = machine_named(name);
+    if (machine == NULL || coord->meta == NULL) {
+        return false;
+    }
     struct config_layers layers =
         config_layers_of(meta_image(coord->meta), coord->replicas->node_id, coord->file);
-    char segment_bytes[24];
-    snprintf(segment_bytes, sizeof segment_bytes, "%" PRId64,
-             config_number(&layers, machine->segment_bytes));
-    struct meta_create_topics_request_config configs[] = {
+    const struct meta_create_topics_request_config configs[] = {
         { .name = text_of("cleanup.policy"), .value = text_of("compact") },
         { .name = text_of("compression.type"), .value = text_of("producer") },
-        { .name = text_of("segment.bytes"), .value = text_of(segment_bytes) },
+        { .name = text_of("segment.bytes"),
+          .value = arena_printf(arena, "%" PRId64,
+                                config_number(&layers, machine->segment_bytes)) },
         { .name = text_of("unclean.leader.election.enable"), .value = text_of("false") },
     };
-    struct meta_create_topics_request_topic wanted = {
+    *ret_topic = (struct meta_create_topics_request_topic){
         .name = text_of(machine->topic),
         .partitions = (int32_t)config_number(&layers, machine->partitions),
         .replication = replication(coord, config_number(&layers, machine->replication)),
         .internal = true,
-        .configs = configs,
+        .configs = arena_dup(arena, configs, sizeof configs),
         .n_configs = countof(configs),
     };
+    return true;
+}
+
+static void create(struct coord_topic *topic)
+{
+    struct coord *coord = topic->coord;
+    struct meta_create_topics_request_topic wanted;
+    struct arena arena;
+    arena_init(&arena, 0);
+    check(coord_creation(coord, text_of(topic->machine->topic), &arena, &wanted));
     const struct meta_create_topics_request request = { .topics = &wanted, .n_topics = 1 };
     topic->creating = meta_create_topics(
         coord->meta, &request, loop_now_ns(coord->loop) + CREATE_TIMEOUT_S * NS_PER_S, created,
         topic);
+    arena_release(&arena);
 }
 
 bool coord_topic_want(struct coord *coord, enum coord_kind kind, struct coord_want *want)

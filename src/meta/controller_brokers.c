@@ -399,7 +399,7 @@ static void adopt(struct controller *c, struct decision *d, struct placement *pl
     struct command_create_partitions_made made = {
         .name = topic->name,
         .adopted = true,
-        .internal = topic_name_is_internal(topic->name)
+        .internal = image_name_is_internal(topic->name)
     };
     const struct command_create_partitions command = {
         .topic_id = topic->id, .made = &made, .partitions = partitions, .n_partitions = a.n

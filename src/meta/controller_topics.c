@@ -242,7 +242,7 @@ static void create_topic(struct creation *k, int32_t item,
     const struct meta_create_topics_request_topic *topic = &k->request->topics[item];
     struct command_create_partitions_made made = {
         .name = topic->name,
-        .internal = topic->internal || topic_name_is_internal(topic->name),
+        .internal = topic->internal || image_name_is_internal(topic->name),
     };
     uint8_t random[16];
     if (!name_is_free(k, item, out) || !creation_configs(k->c, k->d, topic, &made, out)) {

@@ -83,7 +83,7 @@ enum kafka_error topic_name_check(struct text name, struct metric_names *taken,
     return KAFKA_INVALID_TOPIC_EXCEPTION;
 }
 
-bool topic_name_is_internal(struct text name)
+bool image_name_is_internal(struct text name)
 {
     static const char *const INTERNAL[] = { "__consumer_offsets", "__share_group_state",
                                             "__transaction_state" };

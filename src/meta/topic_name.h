@@ -14,9 +14,6 @@ struct metric_names {
     size_t n;
 };
 
-/* Is it one of the topics that coordinators keep their state in? */
-bool topic_name_is_internal(struct text name);
-
 /* KAFKA_NONE, or INVALID_TOPIC_EXCEPTION and why. `taken` NULL: any collision is fine. */
 enum kafka_error topic_name_check(struct text name, struct metric_names *taken,
                                   struct arena *arena, struct text *ret_message);

@@ -580,6 +580,25 @@ static void an_empty_list_means_all_topics_in_version_0_and_none_later(void **st
     client_close(&client);
 }
 
+static void a_coordinators_topic_that_is_asked_for_is_as_the_coordinator_wants_it(void **state)
+{
+    struct client client;
+    client_open(&client, *state);
+    struct metadata_request_topic names[] = {
+        { .name = text_of("__consumer_offsets") },
+        { .name = text_of("__transaction_state") }, /* has no coordinator here */
+    };
+    struct metadata_request in = { .topics = names, .n_topics = countof(names),
+                                   .allow_auto_topic_creation = true };
+    CALL(&client, metadata, 9, &in);
+    struct metadata_response *out = CALL(&client, metadata, 9, &in);
+    assert_error(out->topics[0].error, KAFKA_NONE);
+    assert_true(out->topics[0].is_internal);
+    assert_int_equal(out->topics[0].n_partitions, 50);
+    assert_error(out->topics[1].error, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    client_close(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -600,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_cursor_that_cannot_be_is_an_invalid_request),
         cmocka_unit_test(metadata_answers_ids_and_operations_only_when_asked),
         cmocka_unit_test(an_empty_list_means_all_topics_in_version_0_and_none_later),
+        cmocka_unit_test(a_coordinators_topic_that_is_asked_for_is_as_the_coordinator_wants_it),
     };
     return cmocka_run_group_tests(tests, start_daemon, stop_daemon);
 }

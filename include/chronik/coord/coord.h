@@ -83,6 +83,11 @@ int32_t coord_partition_of(struct text key, int32_t n);
 /* The node that coordinates the key, or -1: nobody does right now (or the topic is missing). */
 int32_t coord_leader_of(const struct coord *coord, enum coord_kind kind, struct text key);
 
+/* How the topic of that name is to be created; lives in the arena. False: no coordinator has such a
+ * topic. */
+bool coord_creation(const struct coord *coord, struct text name, struct arena *arena,
+                    struct meta_create_topics_request_topic *ret_topic);
+
 /* Somebody who wants an internal topic to be there. */
 struct coord_want {
     struct list link;

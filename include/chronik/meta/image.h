@@ -143,6 +143,9 @@ size_t image_partition_count(const struct image *image); /* of all topics */
 const struct image_topic *image_topic_at(const struct image *image, size_t i);
 size_t image_topic_from(const struct image *image, struct text name);
 const struct image_topic *image_topic(const struct image *image, struct text name);
+
+/* Is it the name of a topic that coordinators keep their state in, there or not? */
+bool image_name_is_internal(struct text name);
 const struct image_topic *image_topic_by_id(const struct image *image, const struct uuid *id);
 
 /* NULL when there is no such topic or partition. */
