@@ -1,5 +1,5 @@
-"""Scenarios of a cluster with groups: what their coordinators have promised outlives them. Each is a
-function of a test (tests/cluster/run)."""
+"""Scenarios of a cluster with groups: what their coordinators have promised outlives them. Each is
+a function of a test (tests/cluster/run)."""
 
 import concurrent.futures
 import time
