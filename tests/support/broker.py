@@ -5,6 +5,7 @@ Every process is started by us, in a session of its own, and ended by its own id
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,14 +25,17 @@ class Skipped(Exception):
 
 
 def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+    """Below those that the kernel gives to connections: nobody takes them by chance."""
+    ports = set()
+    while len(ports) < n:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                ports.add(port)
+            except OSError:
+                pass
+    return sorted(ports)
 
 
 def wait_until(condition, seconds, what, pause=0.01):
@@ -197,7 +201,7 @@ class Chronikd(Broker):
                                       os.path.join(ROOT, "build/release/src/chronikd/chronikd"))
         if not os.access(self.binary, os.X_OK):
             raise Skipped("no daemon at %s" % self.binary)
-        self.overrides = overrides or {}
+        self.overrides = dict(overrides or {})
         self.io = io
         self.port, self.admin_port = free_ports(2)
 
