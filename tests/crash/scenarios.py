@@ -339,7 +339,8 @@ def disk_full(test):
     with Disk(test.work, 256) as disk:
         broker = test.broker(disk.path + "/data", SMALL)
         probe = test.load(broker, topic="probe", partitions=1)
-        with running_load(test, broker, rate=500) as load:
+        # Only idempotent producers promise that what is refused and sent again keeps its place.
+        with running_load(test, broker, rate=500, idempotent=3, plain=0) as load:
             probe.create_topic()
             filler = disk.fill()
             refused = wait_until(lambda: wire.produce(broker.port, "probe", 0, b"x" * 1000), 30,
