@@ -7,7 +7,11 @@
  * watch.
  *
  * A retried batch that is in the log already is parked on the original's offsets: it is
- * acknowledged when, and only when, the original is (rule 11). */
+ * acknowledged when, and only when, the original is (rule 11).
+ *
+ * What is parked is in the log, and whoever leads next may have it. So it is not given up while
+ * nobody else leads: a client takes NOT_LEADER_OR_FOLLOWER for "not written", and one that begins
+ * another producer epoch meanwhile sends the records under new numbers, as new ones. */
 #include <chronik/replica/table.h>
 
 #include <chronik/base/states.h>
@@ -298,8 +302,10 @@ void partition_follow(struct partition *p, const struct image_partition *state)
     } else {
         follow(p, state, new_epoch);
     }
-    if (new_epoch) {
+    if (state->leader >= 0 && state->leader != p->replicas->node_id) {
         fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    }
+    if (new_epoch) {
         tell_watches(p);
     } else {
         tell_followers(p); /* there may be other ones */
@@ -314,11 +320,6 @@ void partition_was_cut(struct partition *p)
         begin_epoch(p);
     }
     loop_defer(p->replicas->loop, LOOP_ADVANCE, &p->advance);
-}
-
-void partition_suspend(struct partition *p)
-{
-    fail_waits(p, KAFKA_NOT_LEADER_OR_FOLLOWER);
 }
 
 void partition_fail(struct partition *p)

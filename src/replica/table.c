@@ -254,9 +254,6 @@ static void each_partition(struct replicas *r, void (*visit)(struct partition *p
 
 void replicas_suspend(struct replicas *r, bool on)
 {
-    if (on && !r->suspended) {
-        each_partition(r, partition_suspend);
-    }
     r->suspended = on;
 }
 

@@ -115,15 +115,61 @@ static void a_suspended_node_sends_producers_elsewhere(void **state)
     struct sent before, after;
     (void)state;
     begin(true);
-    send_batch(&bed, 1, &before, -1, -1, -1);
+    send_batch(&bed, 1, &before, -1, 7, 0);
     replicas_suspend(&bed.nodes[1].replicas, true);
-    assert_true(before.done);
-    assert_int_equal(before.produce.error, KAFKA_NOT_LEADER_OR_FOLLOWER);
-    send_batch(&bed, 1, &after, 1, -1, -1);
+    run_durable(&bed, 1);
+    send_batch(&bed, 1, &after, -1, 7, 1);
+    assert_true(after.done);
     assert_int_equal(after.produce.error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(end_at(&bed, 1), 1);
+    assert_false(before.done); /* it is written: only another leader could make that untrue */
     replicas_suspend(&bed.nodes[1].replicas, false);
+    assert_false(before.done);
+    both_have(1);
+    assert_true(before.done);
+    assert_int_equal(before.produce.error, KAFKA_NONE);
     sent_release(&before);
     sent_release(&after);
+    end();
+}
+
+static void waits_end_when_a_suspended_node_hears_of_another_leader(void **state)
+{
+    struct sent all;
+    (void)state;
+    begin(true);
+    send_batch(&bed, 1, &all, -1, -1, -1);
+    replicas_suspend(&bed.nodes[1].replicas, true);
+    change(&bed, 2, "23");
+    tell(&bed, 1);
+    assert_true(all.done);
+    assert_int_equal(all.produce.error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    sent_release(&all);
+    end();
+}
+
+static void waits_go_on_while_nobody_else_leads(void **state)
+{
+    struct sent all;
+    int32_t epoch;
+    (void)state;
+    begin(true);
+    epoch = p->leader_epoch;
+    send_batch(&bed, 1, &all, -1, -1, -1);
+    run_durable(&bed, 1);
+    change(&bed, -1, "1");
+    tell(&bed, 1);
+    assert_int_equal(p->role, PARTITION_OFFLINE);
+    assert_false(all.done);
+    change(&bed, 1, "123");
+    tell(&bed, 1);
+    assert_true(p->leader_epoch > epoch);
+    assert_false(all.done);
+    both_have(1);
+    assert_true(all.done);
+    assert_int_equal(all.produce.error, KAFKA_NONE);
+    assert_int_equal(all.produce.base_offset, 0);
+    sent_release(&all);
     end();
 }
 
@@ -213,6 +259,8 @@ int main(void)
         cmocka_unit_test(waits_are_answered_at_once_when_the_leader_changes),
         cmocka_unit_test(what_waits_too_long_says_whether_replicas_are_missing),
         cmocka_unit_test(a_suspended_node_sends_producers_elsewhere),
+        cmocka_unit_test(waits_end_when_a_suspended_node_hears_of_another_leader),
+        cmocka_unit_test(waits_go_on_while_nobody_else_leads),
         cmocka_unit_test(a_new_leader_waits_until_its_own_log_is_durable),
         cmocka_unit_test(a_duplicate_waits_for_the_original),
         cmocka_unit_test(sequences_go_on_at_the_next_leader),

@@ -60,11 +60,10 @@ struct partition *partition_new(struct replicas *replicas, struct topic_replicas
  * `deleted`, and frees. With `deleted` the log is deleted as well. */
 void partition_free(struct partition *p, bool deleted);
 
-/* Takes over what the metadata says now. */
+/* Takes over what the metadata says now. When another node leads, every produce that waits is
+ * answered with NOT_LEADER_OR_FOLLOWER; while nobody does, or when this node leads in another epoch
+ * than before, they stay: their records are in the log. */
 void partition_follow(struct partition *p, const struct image_partition *state);
-
-/* Answers every produce that waits with NOT_LEADER_OR_FOLLOWER. */
-void partition_suspend(struct partition *p);
 
 /* The directory failed: nothing is served or acknowledged any more. */
 void partition_fail(struct partition *p);

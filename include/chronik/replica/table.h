@@ -69,8 +69,9 @@ void replicas_partition_changed(struct replicas *r, const struct image_topic *to
 void replicas_topic_deleted(struct replicas *r, const struct uuid *id);
 void replicas_config_changed(struct replicas *r);
 
-/* While on, this node cannot know whether it still leads, or cannot write: producers are sent
- * elsewhere with NOT_LEADER_OR_FOLLOWER, those that wait, too. Reads go on. */
+/* While on, this node cannot know whether it still leads, or cannot write: what producers send is
+ * refused with NOT_LEADER_OR_FOLLOWER. What was appended before still waits: it is committed, or
+ * another node leads, or its time is up. Reads go on. */
 void replicas_suspend(struct replicas *r, bool on);
 
 /* Until then what this node believes to lead can be trusted: it is in touch with the controller.
