@@ -9,8 +9,8 @@
  *                                           it: it asks to be fenced, and to be let in again when
  *                                           the disk goes on
  *
- * Meanwhile producers are sent elsewhere; reads go on. Those that wait for what was appended
- * already wait on: this node may lead still, and "not the leader" would say that nothing is written.
+ * Meanwhile producers are sent elsewhere; reads go on. Those that wait for what was appended before
+ * wait on: "not the leader" would tell them that it is not written.
  *
  * A process that stood still (SIGSTOP, a machine that was suspended) cannot know that before it
  * serves the requests that have queued up. So it holds a lease on what it believes, and renews it
