@@ -110,7 +110,12 @@ static void rebuild(struct index_load *load)
         int found;
         scan_init(&scan, file, 0, load->limit, false);
         while ((found = scan_next(&scan, &b)) == 1) {
-            segment_add(plan, &config, &b, batch_last_offset(&b), 0);
+            int64_t last = batch_last_offset(&b);
+            if (last < plan->base || last - plan->base > INT32_MAX) { /* no CRC covers the base */
+                found = -EBADMSG;
+                break;
+            }
+            segment_add(plan, &config, &b, last, 0);
         }
         load->error = found;
         scan_release(&scan);

@@ -102,7 +102,7 @@ int recover_rest(struct recovery *r, struct log *log)
     }
     scan_init(&scan, file, before, (uint64_t)len, true);
     scan.next_offset = log->end;
-    while (scan_next(&scan, &b) == 1) {
+    while (scan_next(&scan, &b) == 1 && batch_last_offset(&b) - segment->base <= INT32_MAX) {
         segment_add(segment, &log->config, &b, batch_last_offset(&b), r->now_ms);
         log_learn(log, &b, r->now_ms);
         log->end = log->durable_end = batch_last_offset(&b) + 1;
