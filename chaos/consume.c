@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void consumer_open(struct consumer *c, const struct options *o, struct history *history,
                    unsigned process, bool final)
@@ -99,13 +100,30 @@ int consumer_turn(struct consumer *c, int wait_ms)
 
 /* ---- the last reading ------------------------------------------------------------------------ */
 
+/* A leader that hands over at that moment is asked again, for ten seconds at most. */
+static rd_kafka_resp_err_t learn_end(const struct consumer *c, int partition, int64_t *end)
+{
+    enum { TRIES = 100, PAUSE_US = 100000 };
+    const struct options *o = c->options;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int64_t start;
+    for (int i = 0; i < TRIES; i++) {
+        code = rd_kafka_query_watermark_offsets(c->rk, o->topic, partition, &start, end,
+                                                o->timeout_ms);
+        if (code != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION &&
+            code != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) {
+            break;
+        }
+        usleep(PAUSE_US);
+    }
+    return code;
+}
+
 static bool learn_ends(const struct consumer *c, int64_t *ends)
 {
     const struct options *o = c->options;
     for (int i = 0; i < o->partitions; i++) {
-        int64_t start;
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(c->rk, o->topic, i, &start,
-                                                                    &ends[i], o->timeout_ms);
+        rd_kafka_resp_err_t code = learn_end(c, i, &ends[i]);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             fprintf(stderr, "ends of partition %d: %s\n", i, rd_kafka_err2name(code));
             return false;
