@@ -440,7 +440,7 @@ void store_delete(struct store *store, struct log *log)
 {
     struct cut *cut = NULL;
     check(!log->deleted);
-    if (store->state == STORE_CLOSING) {
+    if (store->state == STORE_CLOSING || store->state == STORE_CLOSED) {
         log->moved = NULL;
         return; /* the next start finds it, and that nobody wants it */
     }

@@ -83,8 +83,10 @@ bool watch_is_whole(struct watch *watch, bool explain)
             return false;
         }
     }
-    return all_brokers_serve(watch, first, explain) & all_are_in_sync(first, explain) &
-           all_is_committed(watch, first, explain);
+    bool serve = all_brokers_serve(watch, first, explain);
+    bool in_sync = all_are_in_sync(first, explain);
+    bool committed = all_is_committed(watch, first, explain);
+    return serve && in_sync && committed; /* each explains what it misses */
 }
 
 /* ---- equal ------------------------------------------------------------------------------------*/
