@@ -2,6 +2,7 @@
 #include "state.h"
 
 #include <errno.h>
+#include <string.h>
 
 bool log_dir_id(const char *path, struct uuid *ret_id)
 {
@@ -30,12 +31,29 @@ static int write_metadata(const char *path, const struct uuid *topic_id)
     return error;
 }
 
+/* Was the directory begun, but never got an id nor data? A full disk leaves such. */
+static bool is_half_made(const char *path)
+{
+    struct dir_entry *entries;
+    struct uuid id;
+    size_t n;
+    if (log_dir_id(path, &id) || dir_list(path, &entries, &n) != 0) {
+        return false;
+    }
+    bool half_made = n == 0 || (n == 1 && strcmp(entries[0].name, FILE_PARTITION_METADATA) == 0);
+    dir_list_free(entries, n);
+    return half_made;
+}
+
 int log_dir_make(const char *path, const struct uuid *topic_id, const char *stray)
 {
     struct uuid id;
     int error = dir_make(path);
     if (error == -EEXIST && log_dir_id(path, &id) && uuid_equal(&id, topic_id)) {
         return 0;
+    }
+    if (error == -EEXIST && is_half_made(path)) {
+        return write_metadata(path, topic_id);
     }
     if (error == -EEXIST) {
         error = file_rename(path, stray);

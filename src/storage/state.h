@@ -316,7 +316,8 @@ void writer_retry(struct store *store);
 /* ---- log_dir.c, blocking ----------------------------------------------------------------------*/
 
 /* Creates a log's directory with its partition.metadata; neither is synced. One of the same topic
- * id that is there is used, any other is renamed to `stray` first. */
+ * id that is there is used, as is one that was only begun; any other is renamed to `stray`
+ * first. */
 int log_dir_make(const char *path, const struct uuid *topic_id, const char *stray);
 
 /* The topic id that a directory says it is of; false when it does not say. */

@@ -233,7 +233,7 @@ static void check_order(struct comparison *c, uint64_t id, int64_t offset, bool 
         progress->last = parts.n;
     } else if (parts.idempotent) {
         found(c, REPEATED, id, offset);
-    } else if (first_time) {
+    } else if (first_time && c->options->unordered == 0) {
         found(c, REORDERED, id, offset);
     }
 }

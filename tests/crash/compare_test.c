@@ -15,16 +15,21 @@ static uint64_t id_of(unsigned n, bool idempotent)
 }
 
 /* Begins a comparison with an acknowledgement log of these lines. */
-static struct comparison *begin(const char *lines)
+static struct comparison *begin_with(const char *lines, const struct load_options *options)
 {
-    static const struct load_options OPTIONS = { .acked = path, .record_bytes = RECORD_BYTES };
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fputs(lines, file);
     fclose(file);
-    struct comparison *c = comparison_new(&OPTIONS);
+    struct comparison *c = comparison_new(options);
     assert_non_null(c);
     return c;
+}
+
+static struct comparison *begin(const char *lines)
+{
+    static const struct load_options OPTIONS = { .acked = path, .record_bytes = RECORD_BYTES };
+    return begin_with(lines, &OPTIONS);
 }
 
 static char *acked(unsigned n, bool idempotent, int offset)
@@ -115,6 +120,26 @@ static void plain_producers_may_repeat_but_not_reorder(void **state)
     }
 }
 
+static void plain_producers_may_be_allowed_to_reorder(void **state)
+{
+    (void)state;
+    static const struct load_options UNORDERED = {
+        .acked = path,
+        .record_bytes = RECORD_BYTES,
+        .unordered = 1,
+    };
+    static const unsigned NUMBERS[] = { 1, 0, 2 };
+    for (unsigned idempotent = 0; idempotent < 2; idempotent++) {
+        struct comparison *comparison = begin_with("", &UNORDERED);
+        comparison_open(comparison, 0, 0, countof(NUMBERS));
+        for (size_t i = 0; i < countof(NUMBERS); i++) {
+            take(comparison, (int64_t)i, id_of(NUMBERS[i], idempotent != 0));
+        }
+        assert_int_equal(comparison_close(comparison), idempotent == 0);
+        comparison_free(comparison);
+    }
+}
+
 static void bytes_and_offsets_count(void **state)
 {
     (void)state;
@@ -173,6 +198,7 @@ int main(void)
         cmocka_unit_test(what_was_acknowledged_must_be_there),
         cmocka_unit_test(it_must_be_there_once_in_order_in_its_place),
         cmocka_unit_test(plain_producers_may_repeat_but_not_reorder),
+        cmocka_unit_test(plain_producers_may_be_allowed_to_reorder),
         cmocka_unit_test(bytes_and_offsets_count),
         cmocka_unit_test(trimmed_records_may_go),
         cmocka_unit_test(cut_records_may_go_and_then_must_not_return),

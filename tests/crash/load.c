@@ -29,10 +29,10 @@ static void parse(int argc, char **argv, struct load_options *o)
         { 'p', NULL, &o->plain },      { 's', NULL, &o->record_bytes },
         { 'r', NULL, &o->rate },       { 'k', NULL, &o->count },
         { 'T', NULL, &o->timeout_ms }, { 'o', NULL, &o->offset },
-        { 'S', NULL, &o->seed },
+        { 'S', NULL, &o->seed },       { 'u', NULL, &o->unordered },
     };
     int letter;
-    while ((letter = getopt(argc, argv, "b:t:a:d:I:n:R:i:p:s:r:k:T:o:S:c:")) != -1) {
+    while ((letter = getopt(argc, argv, "b:t:a:d:I:n:R:i:p:s:r:k:T:o:S:u:c:")) != -1) {
         size_t i = 0;
         while (i < countof(OPTIONS) && OPTIONS[i].letter != letter) {
             i++;

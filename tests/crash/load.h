@@ -29,6 +29,7 @@ struct load_options {
     int timeout_ms;        /* -T: of a record, until it counts as failed; of `check`: without one */
     int offset;            /* -o: of `trim`: the new log start of each partition */
     int seed;              /* -S: of what crash_store does */
+    int unordered;         /* -u: of `check`, not 0: plain producers' records may change places */
 };
 
 struct load_command {

@@ -441,6 +441,22 @@ static void a_topic_may_be_made_again_under_its_name(void **state)
     bed_close(bed);
 }
 
+/* The name of a directory that was put aside; NULL: none was. */
+static char *find_stray(const struct bed *bed)
+{
+    struct dir_entry *entries;
+    size_t n;
+    char *found = NULL;
+    assert_int_equal(dir_list(bed->dir, &entries, &n), 0);
+    for (size_t i = 0; i < n && found == NULL; i++) {
+        if (strstr(entries[i].name, "-stray") != NULL) {
+            found = mem_strdup(entries[i].name);
+        }
+    }
+    dir_list_free(entries, n);
+    return found;
+}
+
 static void somebody_elses_directory_is_kept(void **state)
 {
     struct bed *bed = *state;
@@ -456,24 +472,40 @@ static void somebody_elses_directory_is_kept(void **state)
     bed_open(bed);
     bed_expect(bed, bed->log, 0, 0, 50);
     bed_close(bed);
-    struct dir_entry *entries;
-    size_t n, kept = 0;
-    assert_int_equal(dir_list(bed->dir, &entries, &n), 0);
-    for (size_t i = 0; i < n; i++) {
-        size_t len = strlen(entries[i].name);
-        if (len > 6 && strcmp(entries[i].name + len - 6, "-stray") == 0) {
-            char *name = mem_sprintf("%s/00000000000000000000.log", entries[i].name);
-            struct buf back = bed_load(bed, name);
-            assert_true(bytes_equal(buf_bytes(&back), buf_bytes(&content)));
-            buf_release(&back);
-            free(name);
-            kept++;
-        }
-    }
-    assert_int_equal(kept, 1);
-    dir_list_free(entries, n);
+    char *stray = find_stray(bed);
+    assert_non_null(stray);
+    char *name = mem_sprintf("%s/00000000000000000000.log", stray);
+    struct buf back = bed_load(bed, name);
+    assert_true(bytes_equal(buf_bytes(&back), buf_bytes(&content)));
+    buf_release(&back);
     buf_release(&content);
+    free(name);
+    free(stray);
     free(dir);
+}
+
+/* A full disk lets a directory be made, and not what belongs in it. */
+static void a_directory_that_was_only_begun_is_used(void **state)
+{
+    struct bed *bed = *state;
+    struct buf nothing = { 0 };
+    for (unsigned with_file = 0; with_file < 2; with_file++) {
+        bed_open(bed);
+        char *name = mem_sprintf("begun%u", with_file);
+        char *dir = mem_sprintf("%s/%s-0", bed->dir, name);
+        char *file = mem_sprintf("%s-0/partition.metadata", name);
+        assert_int_equal(dir_create(dir), 0);
+        if (with_file != 0) {
+            bed_save(bed, file, &nothing);
+        }
+        bed->log = bed_create(bed, name, (uint8_t)(7 + with_file), 0, &SMALL);
+        fill(bed, 0, 10);
+        bed_close(bed);
+        assert_null(find_stray(bed));
+        free(file);
+        free(dir);
+        free(name);
+    }
 }
 
 static void expect_no_changes(struct bed *bed)
@@ -522,6 +554,7 @@ int main(void)
         BOTH_BACKENDS(a_deleted_log_goes_with_its_files),
         BOTH_BACKENDS(a_topic_may_be_made_again_under_its_name),
         BOTH_BACKENDS(somebody_elses_directory_is_kept),
+        BOTH_BACKENDS(a_directory_that_was_only_begun_is_used),
         BOTH_BACKENDS(a_store_that_closes_takes_no_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ class Load:
         self.acked_path = os.path.join(work, "%s.%s.acked" % (
             topic, os.path.basename(broker.directory)))
         self.runs = 0
+        self.unordered = False  # records of plain producers may change places
         self.process = None
 
     def _arguments(self, command):
@@ -106,7 +107,8 @@ class Load:
 
     def check(self, seconds=300, stall_ms=20000):
         """Compares what is there with what was acknowledged; the counts, or Failed."""
-        checked = self._run("check", "-T", str(stall_ms), seconds=seconds)
+        checked = self._run("check", "-T", str(stall_ms), "-u", str(int(self.unordered)),
+                            seconds=seconds)
         if checked.returncode == 1:
             raise Lost(checked.stdout.strip())
         if checked.returncode != 0:
