@@ -3,6 +3,10 @@
 The cut is ext4's shutdown ioctl without a flush of its journal: what was not synced is gone after
 the next mount, as after a power failure. Writing back random ranges of pages before the cut, from
 this process, makes what survives arbitrary: any page of any file may be on the disk or not.
+
+Images are mounted in a mount namespace of this process's own. One that others copy (`ip netns exec`
+does) would keep an unmounted file system alive in their copy: the next mount would find it still
+shut down.
 """
 
 import ctypes
@@ -18,6 +22,7 @@ from broker import Skipped, Failed
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2
+CLONE_NEWNS = 0x00020000
 PAGE = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -27,6 +32,19 @@ WRITE_AND_WAIT = 7  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER
 
 def _run(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+_has_own_mounts = False
+
+
+def _own_mounts():
+    global _has_own_mounts
+    if _has_own_mounts:
+        return
+    if _libc.unshare(CLONE_NEWNS) != 0:
+        raise Skipped("no mount namespace: " + os.strerror(ctypes.get_errno()))
+    _run("mount", "--make-rprivate", "/")
+    _has_own_mounts = True
 
 
 def unmount_left_over(work):
@@ -57,6 +75,7 @@ class Disk:
         if made.returncode != 0:
             raise Skipped("no ext4 image: " + made.stdout.strip())
         # One loop device for all mounts: two at the same image would not see each other's writes.
+        _own_mounts()
         attached = _run("losetup", "--find", "--show", self.image)
         if attached.returncode != 0:
             raise Skipped("loop devices are refused: " + attached.stdout.strip())
@@ -81,14 +100,15 @@ class Disk:
         self.mounted = True
 
     def unmount(self):
+        """Ends when the kernel has let go of the file system, not only of its name."""
+        kept = os.path.join("/proc/fs/ext4", os.path.basename(self.device))
         for _ in range(200):
-            if not self.mounted:
-                return
-            done = _run("umount", self.path)
-            self.mounted = done.returncode != 0
             if self.mounted:
-                time.sleep(0.05)
-        raise Failed("the image stays busy: " + done.stdout.strip())
+                self.mounted = _run("umount", self.path).returncode != 0
+            if not self.mounted and not os.path.exists(kept):
+                return
+            time.sleep(0.05)
+        raise Failed("the image stays busy: %s" % (self.path if self.mounted else kept))
 
     def cut(self):
         """Cuts the power. A file that was never synced shows afterwards that something was lost."""
