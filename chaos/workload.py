@@ -7,7 +7,6 @@ import subprocess
 import time
 
 from broker import Failed, wait_until
-from checker import check_file
 
 # librdkafka waits long before it looks again; a test of failover does not.
 QUICK = {
@@ -22,6 +21,8 @@ QUICK = {
 }
 FIRST_READER = 1000  # number of a process
 ACKED = re.compile(rb'"time":(\d+),"type":"ok","f":"send","value":\[\["send",(\d+),')
+
+KEY = re.compile(r"key (\d+): (\d+) acknowledged, (\d+) there")
 
 
 class Load:
@@ -116,8 +117,17 @@ class Load:
         self.readers += 1
         self._run("read", "-P", FIRST_READER + self.readers, "-T", stall_ms, seconds=seconds)
 
-    def verdict(self):
-        return check_file(self.history)
+    def judge(self):
+        """What chaos_check says of the history: a summary, and what is there of each partition."""
+        checker = os.path.join(os.path.dirname(self.program), "check", "chaos_check")
+        done = subprocess.run([checker, "--keys", self.history], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            raise Failed(done.stdout.strip())
+        *lines, summary = done.stdout.splitlines()
+        keys = {int(k): (int(acked), int(there))
+                for k, acked, there in (KEY.fullmatch(line).groups() for line in lines)}
+        return summary, keys
 
 
 class Tail:

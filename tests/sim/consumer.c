@@ -20,6 +20,7 @@ struct reader {
     struct consumer *consumer;
     unsigned node;
     bool asking;
+    int32_t *epochs; /* of each key, in the fetch under way */
     struct timer again;
 };
 
@@ -30,7 +31,7 @@ struct consumer {
     struct position *positions; /* of each key */
     struct reader readers[CLIENT_NODES_MAX];
     struct codec_scratch scratch;
-    bool final;
+    enum history_reader name;
 };
 
 /* ---- what comes back --------------------------------------------------------------------------*/
@@ -38,7 +39,7 @@ struct consumer {
 static void take_record(struct consumer *c, unsigned k, const struct record *record)
 {
     struct position *at = &c->positions[k];
-    const struct key *key = &c->history->keys[k];
+    const struct history_key *key = &c->history->keys[k];
     if (record->offset < at->next) {
         return; /* a batch begins where it begins */
     }
@@ -47,7 +48,7 @@ static void take_record(struct consumer *c, unsigned k, const struct record *rec
                    key->partition, record->offset, at->next - 1);
         return;
     }
-    history_read(c->history, k, record->offset, value_decode(k, record->value), c->final);
+    history_read(c->history, c->name, k, record->offset, value_decode(k, record->value));
     at->next++;
 }
 
@@ -78,15 +79,18 @@ static void take_records(struct consumer *c, unsigned k, struct bytes records)
     }
 }
 
-static void take_partition(struct consumer *c, unsigned k,
+static void take_partition(struct consumer *c, unsigned k, int32_t epoch,
                            const struct fetch_response_partition *in)
 {
+    int64_t before = c->positions[k].next;
     struct position *at = &c->positions[k];
-    const struct key *key = &c->history->keys[k];
+    const struct history_key *key = &c->history->keys[k];
     switch (in->error) {
     case KAFKA_NONE:
         take_records(c, k, in->records.view);
         at->high_watermark = in->high_watermark;
+        history_watermark(c->history, c->name, k, epoch, in->high_watermark,
+                          at->next > before ? at->next - 1 : -1);
         if (in->diverging_epoch.epoch >= 0) {
             world_fail("diverging: %s-%" PRId32 " offset %" PRId64 " epoch %" PRId32
                        "; the leader's epoch %" PRId32 " ends at %" PRId64,
@@ -122,12 +126,12 @@ static void answered(void *arg, const void *response)
             for (unsigned k = 0; k < c->history->n_keys; k++) {
                 if (text_is(in->topics[t].name, c->history->keys[k].topic) &&
                     c->history->keys[k].partition == from->partition_index) {
-                    take_partition(c, k, from);
+                    take_partition(c, k, reader->epochs[k], from);
                 }
             }
         }
     }
-    timer_set_in(&reader->again, between(0, c->final ? 2 : 30) * NS_PER_MS);
+    timer_set_in(&reader->again, between(0, c->name == READS_AT_THE_END ? 2 : 30) * NS_PER_MS);
 }
 
 /* ---- asking -----------------------------------------------------------------------------------*/
@@ -148,9 +152,9 @@ static void ask(struct timer *timer)
         *p = fetch_request_partition_default;
         p->partition_index = c->history->keys[k].partition;
         p->fetch_offset = c->positions[k].next;
-        p->current_leader_epoch = c->leaders.epochs[k];
+        p->current_leader_epoch = reader->epochs[k] = c->leaders.epochs[k];
         p->last_fetched_epoch = c->positions[k].epoch;
-        p->partition_max_bytes = (int32_t)between(1, c->final ? 200000 : 20000);
+        p->partition_max_bytes = (int32_t)between(1, c->name == READS_AT_THE_END ? 200000 : 20000);
         topics[request.n_topics++] = (struct fetch_request_topic){
             .name = text_of(c->history->keys[k].topic), .partitions = p, .n_partitions = 1
         };
@@ -188,12 +192,13 @@ static void leaders_changed(void *arg)
 
 /* ---- life -------------------------------------------------------------------------------------*/
 
-struct consumer *consumer_new(struct client *client, struct history *history, bool final)
+struct consumer *consumer_new(struct client *client, struct history *history,
+                              enum history_reader name)
 {
     struct consumer *c = mem_zalloc(sizeof *c);
     c->client = client;
     c->history = history;
-    c->final = final;
+    c->name = name;
     leaders_init(&c->leaders, client, history, leaders_changed, c);
     c->positions = mem_zalloc_array(history->n_keys, sizeof *c->positions);
     for (unsigned k = 0; k < history->n_keys; k++) {
@@ -202,6 +207,7 @@ struct consumer *consumer_new(struct client *client, struct history *history, bo
     for (unsigned i = 0; i < client->n_nodes; i++) {
         c->readers[i].consumer = c;
         c->readers[i].node = i;
+        c->readers[i].epochs = mem_zalloc_array(history->n_keys, sizeof(int32_t));
         timer_init(&c->readers[i].again, client->machine->loop, ask);
     }
     leaders_refresh(&c->leaders);
@@ -212,6 +218,7 @@ void consumer_free(struct consumer *c)
 {
     for (unsigned i = 0; i < c->client->n_nodes; i++) {
         timer_cancel(&c->readers[i].again);
+        free(c->readers[i].epochs);
     }
     leaders_release(&c->leaders);
     codec_scratch_release(&c->scratch);
@@ -223,7 +230,7 @@ static bool is_done(const struct consumer *c, unsigned k)
 {
     const struct position *at = &c->positions[k];
     return at->high_watermark >= 0 && at->next >= at->high_watermark &&
-           at->next > c->history->keys[k].seen;
+           at->next > history_known_end(c->history, k);
 }
 
 bool consumer_is_done(const struct consumer *c)
@@ -243,7 +250,7 @@ void consumer_explain(const struct consumer *c)
             note("%s-%" PRId32 " is read up to %" PRId64 " of %" PRId64 ", known up to %" PRId64
                  ", leader n%" PRId32,
                  c->history->keys[k].topic, c->history->keys[k].partition, c->positions[k].next,
-                 c->positions[k].high_watermark, c->history->keys[k].seen,
+                 c->positions[k].high_watermark, history_known_end(c->history, k),
                  c->leaders.leaders[k] + 1);
         }
     }

@@ -1,165 +1,113 @@
-/* The history checker of the simulator: see history.h for the list of what cannot be. */
+/* Histories of simulated clients: operations go to the judge at once, so that a life ends where
+ * something went wrong. */
 #include "history.h"
 
 #include <chronik/base/map.h>
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "world.h"
 
-void history_init(struct history *history)
+enum { FIRST_READER = 100 }; /* names of processes: producers have smaller ones */
+
+static void found(void *arg, enum fault_kind kind, uint64_t time_ns, const char *text)
 {
-    *history = (struct history){ 0 };
+    const struct history *history = arg;
+    char names[200] = "";
+    size_t len = 0;
+    for (unsigned k = 0; k < history->n_keys && len < sizeof names; k++) {
+        len += (size_t)snprintf(names + len, sizeof names - len, " %u=%s-%d", k,
+                                history->keys[k].topic, history->keys[k].partition);
+    }
+    world_fail("%s: %s (time %.6f; keys%s)", fault_name(kind), text, (double)time_ns / 1e9, names);
 }
 
-void history_release(struct history *history)
+void history_init(struct history *history)
 {
-    for (unsigned i = 0; i < history->n_keys; i++) {
-        free(history->keys[i].values);
-        free(history->keys[i].log);
-    }
-    free(history->keys);
+    *history = (struct history){ .judge = judge_new(found, history) };
+    judge_process(history->judge, FIRST_READER + READS_ALONG);
+    judge_process(history->judge, FIRST_READER + READS_AT_THE_END);
 }
 
 unsigned history_add_key(struct history *history, const char *topic, int32_t partition)
 {
     size_t cap = history->cap_keys;
-    history->keys = mem_grow(history->keys, &cap, history->n_keys + 1, sizeof *history->keys);
+    unsigned k = judge_key(history->judge, history->n_keys);
+    check(k == history->n_keys);
+    history->keys = mem_grow(history->keys, &cap, k + 1, sizeof *history->keys);
     history->cap_keys = (unsigned)cap;
-    struct key *key = &history->keys[history->n_keys];
-    *key = (struct key){ .partition = partition, .seen = -1, .final_end = -1 };
-    snprintf(key->topic, sizeof key->topic, "%s", topic);
+    history->keys[k] = (struct history_key){ .partition = partition };
+    snprintf(history->keys[k].topic, sizeof history->keys[k].topic, "%s", topic);
     return history->n_keys++;
 }
 
-static void complain(const struct key *key, const char *what, int64_t offset, int32_t value,
-                     int64_t other)
+void history_add_producer(struct history *history, unsigned producer, bool ordered, bool weak)
 {
-    world_fail("%s: %s-%" PRId32 " offset %" PRId64 " value %" PRId32 " (%" PRId64 ")", what,
-               key->topic, key->partition, offset, value, other);
+    check(producer < FIRST_READER);
+    judge_producer(history->judge, judge_process(history->judge, producer),
+                   PRODUCER_ONCE | (ordered ? PRODUCER_ORDERED : 0) | (weak ? PRODUCER_WEAK : 0));
 }
 
-int32_t history_send(struct history *history, unsigned key_index, unsigned producer, bool ordered)
+static unsigned process_of(const struct history *history, enum history_reader reader)
 {
-    struct key *key = &history->keys[key_index];
-    key->values = mem_grow(key->values, &key->cap_values, key->n_values + 1, sizeof *key->values);
-    key->values[key->n_values] = (struct value){
-        .producer = (uint8_t)producer,
-        .ordered = ordered,
-        .offset = -1,
-        .floor = key->seen,
-    };
-    return (int32_t)key->n_values++;
+    return judge_process(history->judge, FIRST_READER + (int64_t)reader);
 }
 
-/* Where a value is: must be nowhere else, and nothing else there. */
-static void place(struct key *key, int64_t offset, int32_t value)
+/* ---- what happens -----------------------------------------------------------------------------*/
+
+int32_t history_send(struct history *history, unsigned key, unsigned producer)
 {
-    struct value *v = &key->values[value];
+    int32_t value = history->keys[key].n_values++;
+    judge_at(history->judge, world->now_ns);
+    judge_send(history->judge, judge_process(history->judge, producer), key, value);
+    return value;
+}
+
+void history_refuse(struct history *history, unsigned key, int32_t value)
+{
+    judge_at(history->judge, world->now_ns);
+    judge_refuse(history->judge, key, value);
+}
+
+void history_acknowledge(struct history *history, unsigned key, int32_t value, int64_t offset)
+{
     if (offset < 0) {
-        complain(key, "impossible offset", offset, value, -1);
+        world_fail("an acknowledgement without an offset: key %u value %d", key, value);
         return;
     }
-    if (v->offset >= 0 && v->offset != offset) {
-        complain(key, "duplicate", offset, value, v->offset);
-    }
-    if (offset <= v->floor) {
-        complain(key, "order", offset, value, v->floor);
-    }
-    v->offset = offset;
-    key->seen = max_i64(key->seen, offset);
-    if ((size_t)offset >= key->n_log) {
-        size_t n = (size_t)offset + 1;
-        key->log = mem_grow(key->log, &key->cap_log, n, sizeof *key->log);
-        for (size_t i = key->n_log; i < n; i++) {
-            key->log[i] = -1;
-        }
-        key->n_log = n;
-    }
-    if (key->log[offset] >= 0 && key->log[offset] != value) {
-        complain(key, "inconsistent offsets", offset, value, key->log[offset]);
-    }
-    key->log[offset] = value;
-}
-
-void history_refuse(struct history *history, unsigned key_index, int32_t value)
-{
-    struct key *key = &history->keys[key_index];
-    if (key->values[value].read) {
-        complain(key, "refused, and read", key->values[value].offset, value, -1);
-    }
-    key->values[value].state = VALUE_REFUSED;
-}
-
-void history_acknowledge(struct history *history, unsigned key_index, int32_t value, int64_t offset,
-                         bool by_all)
-{
-    struct key *key = &history->keys[key_index];
-    struct value *v = &key->values[value];
     note_number(hash_u64((uint64_t)offset, (uint64_t)value));
-    v->state = by_all ? VALUE_SAFE : VALUE_WRITTEN;
-    v->acknowledged_ns = world->now_ns;
     history->n_acknowledged++;
-    if (by_all) { /* what only one has may give its place to something else */
-        place(key, offset, value);
-    }
+    judge_at(history->judge, world->now_ns);
+    judge_acknowledge(history->judge, key, value, offset);
 }
 
-void history_read(struct history *history, unsigned key_index, int64_t offset, int32_t value,
-                  bool final)
+void history_read(struct history *history, enum history_reader reader, unsigned key, int64_t offset,
+                  int32_t value)
 {
-    struct key *key = &history->keys[key_index];
-    if (value < 0 || (size_t)value >= key->n_values) {
-        complain(key, "invented or damaged", offset, value, -1);
-        return;
-    }
-    struct value *v = &key->values[value];
-    if (v->state == VALUE_REFUSED) {
-        complain(key, "refused, and read", offset, value, -1);
-    }
-    place(key, offset, value);
-    v->read = true;
-    v->in_final |= final;
-    history->n_reads++;
     note_number(hash_u64((uint64_t)offset, (uint64_t)value));
+    history->n_reads++;
+    judge_at(history->judge, world->now_ns);
+    judge_read(history->judge, process_of(history, reader), key, offset, value,
+               reader == READS_AT_THE_END);
 }
 
-/* Values of an idempotent producer come in the order in which they were sent. */
-static void check_order(const struct key *key)
+void history_watermark(struct history *history, enum history_reader reader, unsigned key,
+                       int32_t epoch, int64_t high_watermark, int64_t last)
 {
-    int64_t last[256];
-    for (unsigned i = 0; i < countof(last); i++) {
-        last[i] = -1;
-    }
-    for (size_t i = 0; i < key->n_values; i++) {
-        const struct value *v = &key->values[i];
-        if (!v->ordered || v->offset < 0 || !v->in_final) {
-            continue;
-        }
-        if (v->offset <= last[v->producer]) {
-            complain(key, "order", v->offset, (int32_t)i, last[v->producer]);
-        }
-        last[v->producer] = v->offset;
-    }
+    judge_at(history->judge, world->now_ns);
+    judge_watermark(history->judge, process_of(history, reader), key, epoch, high_watermark, last);
 }
 
-void history_finish(struct history *history, unsigned key_index)
+int64_t history_known_end(const struct history *history, unsigned key)
 {
-    struct key *key = &history->keys[key_index];
-    for (size_t i = 0; i < key->n_values && !world->failed; i++) {
-        const struct value *v = &key->values[i];
-        bool deleted = v->offset >= 0 && v->offset < key->first;
-        if (v->in_final || deleted || key->lossy) {
-            continue;
-        }
-        if (v->state == VALUE_SAFE) {
-            complain(key, "lost write", v->offset, (int32_t)i,
-                     (int64_t)(v->acknowledged_ns / 1000000));
-        } else if (v->read) {
-            complain(key, "unseen read", v->offset, (int32_t)i, -1);
-        }
+    return judge_known_end(history->judge, key);
+}
+
+void history_finish(struct history *history)
+{
+    for (unsigned k = 0; k < history->n_keys; k++) {
+        judge_allow(history->judge, k, history->keys[k].lossy ? KEY_LOSSY : 0);
     }
-    check_order(key);
+    judge_finish(history->judge);
 }
 
 /* ---- records ----------------------------------------------------------------------------------*/

@@ -128,7 +128,7 @@ static void begin_to_work(struct life *life)
         life->producers[i] =
             producer_new(&life->client, &life->history, i, &life->plan.producers[i]);
     }
-    life->consumer = consumer_new(&life->client, &life->history, false);
+    life->consumer = consumer_new(&life->client, &life->history, READS_ALONG);
 }
 
 static void heal(struct life *life)
@@ -159,14 +159,12 @@ static void judge(struct life *life)
         watch_is_whole(life->watch, true);
         return;
     }
-    life->final = consumer_new(&life->client, &life->history, true);
+    life->final = consumer_new(&life->client, &life->history, READS_AT_THE_END);
     if (!run_until(life, all_is_read, life->plan.liveness_ns, "reading everything")) {
         consumer_explain(life->final);
         return;
     }
-    for (unsigned k = 0; k < life->history.n_keys; k++) {
-        history_finish(&life->history, k);
-    }
+    history_finish(&life->history);
     watch_finish(life->watch);
 }
 

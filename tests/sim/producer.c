@@ -84,8 +84,7 @@ static void acknowledged(struct batch_sent *b, int64_t base_offset)
     detail("producer %u key %u sequence %d values %d+%u: at %lld", p->number, b->lane->key,
            b->sequence, b->first_value, b->n, (long long)base_offset);
     for (unsigned i = 0; i < b->n; i++) {
-        history_acknowledge(p->history, b->lane->key, b->first_value + (int32_t)i, base_offset + i,
-                            p->habits.acks < 0);
+        history_acknowledge(p->history, b->lane->key, b->first_value + (int32_t)i, base_offset + i);
     }
     batch_forget(b);
 }
@@ -175,7 +174,7 @@ static void send_batch(struct batch_sent *b, unsigned node)
 {
     struct lane *lane = b->lane;
     struct producer *p = lane->producer;
-    const struct key *key = &p->history->keys[lane->key];
+    const struct history_key *key = &p->history->keys[lane->key];
     struct batch_builder builder;
     make_records(b, &builder);
     struct produce_request_partition partition = {
@@ -254,7 +253,7 @@ static void begin_batch(struct producer *p, struct lane *lane)
     b->sequence = p->habits.idempotent ? lane->next_sequence : NO_SEQUENCE;
     lane->next_sequence += (int32_t)b->n;
     for (unsigned i = 0; i < b->n; i++) {
-        int32_t value = history_send(p->history, lane->key, p->number, p->habits.idempotent);
+        int32_t value = history_send(p->history, lane->key, p->number);
         b->first_value = i == 0 ? value : b->first_value;
     }
     b->ordinal = lane->n_begun++;
@@ -313,6 +312,7 @@ struct producer *producer_new(struct client *client, struct history *history, un
     p->number = number;
     p->habits = *habits;
     p->id = -1;
+    history_add_producer(history, number, habits->idempotent, habits->acks >= 0);
     leaders_init(&p->leaders, client, history, leaders_changed, p);
     p->lanes = mem_zalloc_array(history->n_keys, sizeof *p->lanes);
     for (unsigned k = 0; k < history->n_keys; k++) {

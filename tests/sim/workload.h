@@ -55,8 +55,9 @@ bool producer_is_done(const struct producer *producer);
 
 struct consumer;
 
-/* Reads every key from its beginning. `final`: it says so to the history. */
-struct consumer *consumer_new(struct client *client, struct history *history, bool final);
+/* Reads every key from its beginning, and tells the history under that name. */
+struct consumer *consumer_new(struct client *client, struct history *history,
+                              enum history_reader name);
 void consumer_free(struct consumer *consumer);
 
 /* Has it read everything that was acknowledged, or read by others, and as far as the nodes say
