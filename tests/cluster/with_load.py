@@ -119,7 +119,8 @@ def a_single_node_s_topics_become_a_cluster_s(test):
     test.note("replicated %.0f ms after all serve", (time.monotonic() - begin) * 1000)
     for led_by in cluster.nodes:
         see_everything(cluster, loads, led_by)
-    test.note("%d records", sum(load.verdict().n_acked for load in loads))
+    test.note("%d records", sum(acknowledged for load in loads
+                                for acknowledged, _ in load.judge()[1].values()))
 
 
 def see_everything(cluster, loads, gone):

@@ -143,9 +143,11 @@ class Cluster:
         while True:
             leader = self.partitions(topic)[partition]["leader"]
             try:
+                if leader not in self.nodes:
+                    raise Failed("nobody leads %s-%d" % (topic, partition))
                 with self.connect(leader) as connection:
                     return wire.values(connection, topic, partition)
-            except (AssertionError, OSError):  # it leads no longer
+            except (AssertionError, Failed, OSError):  # it leads no longer, or nobody does yet
                 if time.monotonic() > end:
                     raise
             time.sleep(0.01)
