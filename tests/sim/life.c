@@ -134,6 +134,7 @@ static void begin_to_work(struct life *life)
 static void heal(struct life *life)
 {
     note("healing");
+    life->healed = true;
     nemesis_stop(life);
     network_heal();
     for (unsigned i = 0; i < life->plan.n_nodes; i++) {

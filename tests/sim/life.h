@@ -26,6 +26,11 @@ struct life_plan {
     /* Mean time between faults of each kind; 0: none. */
     uint64_t kill_ns, power_ns, stop_ns, pause_ns, partition_ns, break_ns, clog_ns, jump_ns;
     unsigned all_at_once; /* percent of kills and power cuts that hit several or all nodes */
+    unsigned relapse;     /* percent of those that a power cut follows soon after the start */
+    uint64_t tend_ns;     /* between looks at nodes that have ended by themselves */
+    int bad_drive;        /* the node whose drive has errors; -1: none */
+    uint64_t write_error, sync_error; /* of it: once in so many; 0: never */
+    uint64_t raft_entries; /* between snapshots of the metadata; 0: as ever */
 };
 
 struct life {
@@ -43,6 +48,7 @@ struct life {
     struct topic_maker *topics[LIFE_TOPICS_MAX];
     struct fault *faults; /* of the nemesis */
     uint64_t n_faults;
+    bool healed; /* nothing goes wrong any more */
 };
 
 struct life_result {

@@ -9,31 +9,63 @@ struct fault {
     void (*strike)(struct life *life);
 };
 
-/* Brings a node back. */
+/* Brings a node back; and takes its power again soon after. */
 struct revival {
     struct event event;
+    const struct life *life;
     struct node *node;
+    uint64_t relapse_ms; /* after the start; 0: no */
 };
+
+static void revive_later(const struct life *life, struct node *node);
+
+static void relapse(struct event *event)
+{
+    struct revival *revival = container_of(event, struct revival, event);
+    if (!revival->life->healed) {
+        node_cut_power(revival->node);
+        revive_later(revival->life, revival->node);
+    }
+    free(revival);
+}
 
 static void revive(struct event *event)
 {
     struct revival *revival = container_of(event, struct revival, event);
     machine_power_on(&revival->node->machine);
     node_start(revival->node);
-    free(revival);
+    if (revival->relapse_ms == 0) {
+        free(revival);
+    } else {
+        event_init(event, relapse);
+        event_in(event, revival->relapse_ms * NS_PER_MS);
+    }
 }
 
-static void revive_in(struct node *node, uint64_t ms)
+static void revive_in(const struct life *life, struct node *node, uint64_t ms,
+                      uint64_t relapse_ms)
 {
     struct revival *revival = mem_zalloc(sizeof *revival);
+    revival->life = life;
     revival->node = node;
+    revival->relapse_ms = relapse_ms;
     event_init(&revival->event, revive);
     event_in(&revival->event, ms * NS_PER_MS);
 }
 
-static void revive_later(struct node *node)
+static void revive_later(const struct life *life, struct node *node)
 {
-    revive_in(node, between(1, chance(50) ? 200 : 4000));
+    revive_in(life, node, between(1, chance(50) ? 200 : 4000), 0);
+}
+
+/* Down for a while; or back at once, and then the power fails while it is at work again. */
+static void go_down(const struct life *life, struct node *node)
+{
+    if (chance(life->plan.relapse)) {
+        revive_in(life, node, between(1, 20), between(1, chance(70) ? 150 : 600));
+    } else {
+        revive_later(life, node);
+    }
 }
 
 static struct node *some_node(struct life *life)
@@ -42,7 +74,7 @@ static struct node *some_node(struct life *life)
 }
 
 /* One, or several at once. */
-static void strike_nodes(struct life *life, void (*strike)(struct node *node))
+static void strike_nodes(struct life *life, void (*strike)(struct life *life, struct node *node))
 {
     bool several = life->plan.n_nodes > 1 && chance(life->plan.all_at_once);
     unsigned percent = several && chance(50) ? 100 : 50;
@@ -50,15 +82,15 @@ static void strike_nodes(struct life *life, void (*strike)(struct node *node))
     for (unsigned i = 0; i < life->plan.n_nodes; i++) {
         struct node *node = &life->nodes[i];
         if (node == one || (several && chance(percent))) {
-            strike(node);
+            strike(life, node);
         }
     }
 }
 
-static void kill_for_a_while(struct node *node)
+static void kill_for_a_while(struct life *life, struct node *node)
 {
     node_kill(node);
-    revive_later(node);
+    go_down(life, node);
 }
 
 static void strike_kill(struct life *life)
@@ -66,10 +98,10 @@ static void strike_kill(struct life *life)
     strike_nodes(life, kill_for_a_while);
 }
 
-static void cut_power_for_a_while(struct node *node)
+static void cut_power_for_a_while(struct life *life, struct node *node)
 {
     node_cut_power(node);
-    revive_later(node);
+    go_down(life, node);
 }
 
 static void strike_power(struct life *life)
@@ -78,10 +110,10 @@ static void strike_power(struct life *life)
 }
 
 /* A stop takes its time; and one that is asked for twice is not a clean one. */
-static void stop_for_a_while(struct node *node)
+static void stop_for_a_while(struct life *life, struct node *node)
 {
     node_stop(node);
-    revive_in(node, between(1000, 8000));
+    revive_in(life, node, between(1000, 8000), 0);
 }
 
 static void strike_stop(struct life *life)
@@ -169,6 +201,16 @@ static void strike_partition(struct life *life)
     }
 }
 
+/* Somebody looks after processes that have ended by themselves. */
+static void strike_tend(struct life *life)
+{
+    for (unsigned i = 0; i < life->plan.n_nodes; i++) {
+        if (life->nodes[i].ended) {
+            node_start(&life->nodes[i]);
+        }
+    }
+}
+
 static void struck(struct event *event)
 {
     struct fault *fault = container_of(event, struct fault, event);
@@ -177,7 +219,13 @@ static void struck(struct event *event)
     event_in(event, between(fault->mean_ns / 4, fault->mean_ns * 2));
 }
 
-enum { FAULTS = 8 };
+enum { FAULTS = 9 };
+
+static void spoil_drive(const struct life_plan *plan, struct drive_faults *faults)
+{
+    faults->write_error = plan->write_error;
+    faults->sync_error = plan->sync_error;
+}
 
 void nemesis_start(struct life *life)
 {
@@ -190,7 +238,11 @@ void nemesis_start(struct life *life)
         { plan->stop_ns, strike_stop },   { plan->pause_ns, strike_pause },
         { plan->break_ns, strike_break }, { plan->clog_ns, strike_clog },
         { plan->jump_ns, strike_jump },   { plan->partition_ns, strike_partition },
+        { plan->tend_ns, strike_tend },
     };
+    if (plan->bad_drive >= 0) {
+        spoil_drive(plan, &life->nodes[plan->bad_drive].machine.drive.faults);
+    }
     life->faults = mem_zalloc_array(FAULTS, sizeof *life->faults);
     for (unsigned i = 0; i < FAULTS; i++) {
         struct fault *fault = &life->faults[i];

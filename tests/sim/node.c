@@ -6,6 +6,8 @@
 
 #include "watch.h"
 
+#include "../../src/meta/meta_private.h"
+
 static void add_argument(struct node *node, char *argument)
 {
     check(node->argc + 1 < (int)countof(node->argv));
@@ -14,9 +16,19 @@ static void add_argument(struct node *node, char *argument)
 
 static void ended(struct machine *machine);
 
+/* Lives are too short for snapshots as rare as the broker's. */
+static void make_snapshots_frequent(const struct node *node)
+{
+    struct meta *meta = node->broker->meta;
+    if (meta != NULL && meta->state == META_OPENING && node->raft_entries > 0) {
+        meta->raft_config.snapshot_entries = meta->raft_config.trailing = node->raft_entries;
+    }
+}
+
 static void turned(struct machine *machine)
 {
     struct node *node = machine->program;
+    make_snapshots_frequent(node);
     if (node->watch != NULL) {
         watch_turn(node->watch, node);
     }
@@ -81,6 +93,7 @@ static void ended(struct machine *machine)
     note("%s ends with code %d", machine->name, node->exit_code);
     machine_exited(machine);
     forget(node);
+    node->ended = true;
 }
 
 void node_start(struct node *node)
@@ -91,6 +104,7 @@ void node_start(struct node *node)
     }
     note("%s starts", node->machine.name);
     node->lives++;
+    node->ended = false;
     struct machine *was = machine_enter(&node->machine);
     const struct options_source source = {
         .argc = node->argc,

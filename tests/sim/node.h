@@ -21,6 +21,8 @@ struct node {
     unsigned lives;      /* starts */
     int exit_code;       /* of the last one that ended by itself */
     bool stopping;       /* asked to stop */
+    bool ended;          /* by itself, and not started again */
+    uint64_t raft_entries; /* after so many a snapshot is taken, and so many are kept */
     struct watch *watch; /* NULL: nobody watches */
 };
 

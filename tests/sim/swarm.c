@@ -62,6 +62,15 @@ void plan_draw(struct life_plan *plan)
     plan->partition_ns = plan->n_nodes > 1 && maybe(40) ? seconds(1, 3) : 0;
     plan->jump_ns = maybe(20) ? seconds(1, 4) : 0;
     plan->all_at_once = (unsigned)between(0, 50);
+    plan->relapse = maybe(50) ? (unsigned)between(10, 80) : 0;
+    plan->tend_ns = seconds(1, 3);
+    /* Who has a bad drive may lose its logs: somebody else must have all that is committed. */
+    plan->bad_drive = min_isr > 1 && plan->replication > 1 && maybe(40)
+                          ? (int)between(0, plan->n_nodes - 1)
+                          : -1;
+    plan->write_error = maybe(50) ? between(50, 1000) : 0;
+    plan->sync_error = maybe(50) ? between(20, 500) : 0;
+    plan->raft_entries = maybe(60) ? between(4, 60) : 0;
 }
 
 void plan_apply(const struct life_plan *plan, struct life *life)
@@ -75,6 +84,7 @@ void plan_apply(const struct life_plan *plan, struct life *life)
         faults->slow = maybe(30) ? between(20, 300) : 0;
         faults->hang = maybe(10) ? between(500, 3000) : 0;
         faults->no_direct = maybe(20);
+        node->raft_entries = plan->raft_entries;
         node->machine.manners.backend = maybe(50) ? LOOP_URING : LOOP_THREADS;
         node->machine.manners.turn_ns = between(5000, 60000);
         node->machine.manners.stall = maybe(20) ? between(100, 2000) : 0;

@@ -181,7 +181,24 @@ static void check_recovered(struct watch *watch, const struct node *node, struct
     int64_t from = max_i64(log_start_offset(log), tail_start(&log->tail));
     read_tail(watch, log, from, take_recovered, &taking);
     r->mirror.n = min_u64(r->mirror.n, list_find(&r->mirror, log_end(log)));
-    r->forgiven = false;
+}
+
+/* A log that was found damaged keeps no promise until it has been fetched again: until its node was
+ * out of the in-sync set. It may have been thrown away before anybody looks. */
+static bool is_damaged(const struct replica_seen *r, const struct log *log)
+{
+    return log_damage(log) != NULL ||
+           (!r->alive && store_recovery(log->store)->damaged_logs > 0);
+}
+
+static void forgive_damage(const struct node *node, const struct watched *w,
+                           struct replica_seen *r, const struct log *log)
+{
+    if (is_damaged(r, log)) {
+        r->forgiven = true;
+    } else if (r->alive && !image_has(w->isr, w->n_isr, node->id)) {
+        r->forgiven = false;
+    }
 }
 
 /* Who is in sync does not cut off what is committed. */
@@ -200,6 +217,7 @@ static void follow_log(struct watch *watch, const struct node *node, struct watc
                        struct replica_seen *r, struct log *log)
 {
     struct taking taking = { node, w, r };
+    forgive_damage(node, w, r, log);
     if (!r->alive) {
         check_recovered(watch, node, w, r, log);
         r->alive = true;
@@ -427,13 +445,6 @@ void watch_ended(struct watch *watch, const struct node *node)
         struct replica_seen *r = replica_of(watch, watch->partitions[i], node->id);
         r->alive = false;
         r->leads_epoch = -1;
-    }
-}
-
-void watch_forgive(struct watch *watch, const struct node *node)
-{
-    for (size_t i = 0; i < watch->n_partitions; i++) {
-        replica_of(watch, watch->partitions[i], node->id)->forgiven = true;
     }
 }
 

@@ -23,10 +23,8 @@ struct watch *watch_new(struct node *nodes, unsigned n_nodes);
 /* After a turn of that node. */
 void watch_turn(struct watch *watch, struct node *node);
 
-/* Its process has ended; what is durable must be found again. `forgiven`: its drive has lost or
- * damaged things that no broker can bring back. */
+/* Its process has ended; what is durable must be found again, or known to be damaged. */
 void watch_ended(struct watch *watch, const struct node *node);
-void watch_forgive(struct watch *watch, const struct node *node);
 
 /* Nothing goes wrong any more. Does every partition have a leader, are all its replicas in sync, is
  * everything committed, and have all nodes applied the same metadata? Says on the trace what is

@@ -29,7 +29,7 @@ struct replica_seen {
     int64_t producers_end;    /* where its producers were last looked at, */
     uint64_t producers_cuts;  /* and how often the log had been cut by then */
     bool alive;               /* seen in this life of its process */
-    bool forgiven;            /* its drive has lost what no broker can bring back */
+    bool forgiven;            /* its store knows that it is damaged */
 };
 
 struct watched {
