@@ -271,7 +271,7 @@ int drive_create(struct drive *drive, const char *path, bool is_dir, struct inod
     if (name[0] == '\0' || names_find(&dir->names, name) != NULL) {
         return -EEXIST;
     }
-    if (drive->used >= drive->capacity) {
+    if (drive_room(drive) == 0) {
         return -ENOSPC;
     }
     struct inode *inode = inode_new(drive, is_dir);
@@ -408,7 +408,7 @@ static int account(struct drive *drive, struct inode *inode, uint64_t len)
         return 0;
     }
     uint64_t used = drive->used - inode->content.len + len;
-    if (len > inode->content.len && used > drive->capacity) {
+    if (len > inode->content.len && len - inode->content.len > drive_room(drive)) {
         drive->n_faults++;
         return -ENOSPC;
     }

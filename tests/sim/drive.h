@@ -58,9 +58,16 @@ struct drive {
     struct list changes;     /* struct name_change, oldest first */
     uint64_t seq;            /* of the last change of data or names */
     uint64_t used, capacity; /* bytes */
+    uint64_t taken;          /* of the capacity, by something else */
     struct drive_faults faults;
     uint64_t n_faults; /* that have happened */
 };
+
+static inline uint64_t drive_room(const struct drive *drive)
+{
+    uint64_t used = drive->used + drive->taken;
+    return drive->capacity > used ? drive->capacity - used : 0;
+}
 
 void drive_init(struct drive *drive, uint64_t capacity);
 void drive_release(struct drive *drive);

@@ -399,7 +399,7 @@ int dir_space(const char *path, struct disk_space *ret_space)
     (void)path;
     *ret_space = (struct disk_space){
         .total = drive->capacity,
-        .available = drive->capacity > drive->used ? drive->capacity - drive->used : 0,
+        .available = drive_room(drive),
     };
     return 0;
 }

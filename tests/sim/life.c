@@ -140,6 +140,7 @@ static void heal(struct life *life)
     for (unsigned i = 0; i < life->plan.n_nodes; i++) {
         struct node *node = &life->nodes[i];
         node->machine.drive.faults.write_error = node->machine.drive.faults.sync_error = 0;
+        node->machine.drive.taken = 0;
         node->machine.drive.faults.read_error = node->machine.drive.faults.hang = 0;
         machine_power_on(&node->machine);
         node_start(node);

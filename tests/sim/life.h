@@ -25,6 +25,7 @@ struct life_plan {
 
     /* Mean time between faults of each kind; 0: none. */
     uint64_t kill_ns, power_ns, stop_ns, pause_ns, partition_ns, break_ns, clog_ns, jump_ns;
+    uint64_t full_ns;
     unsigned all_at_once; /* percent of kills and power cuts that hit several or all nodes */
     unsigned relapse;     /* percent of those that a power cut follows soon after the start */
     uint64_t tend_ns;     /* between looks at nodes that have ended by themselves */

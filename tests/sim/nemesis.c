@@ -201,6 +201,36 @@ static void strike_partition(struct life *life)
     }
 }
 
+/* Something else fills a drive, for a while. */
+struct filling {
+    struct event event;
+    struct node *node;
+};
+
+static void make_room(struct event *event)
+{
+    struct filling *filling = container_of(event, struct filling, event);
+    filling->node->machine.drive.taken = 0;
+    note("%s has room again", filling->node->machine.name);
+    free(filling);
+}
+
+static void strike_full(struct life *life)
+{
+    struct node *node = some_node(life);
+    struct drive *drive = &node->machine.drive;
+    if (drive->taken > 0) {
+        return;
+    }
+    uint64_t left = chance(50) ? 0 : between(0, 2000000);
+    drive->taken = drive->capacity - min_u64(drive->used + left, drive->capacity - 1);
+    note("%s has no room but %llu bytes", node->machine.name, (unsigned long long)left);
+    struct filling *filling = mem_zalloc(sizeof *filling);
+    filling->node = node;
+    event_init(&filling->event, make_room);
+    event_in(&filling->event, between(50, 4000) * NS_PER_MS);
+}
+
 /* Somebody looks after processes that have ended by themselves. */
 static void strike_tend(struct life *life)
 {
@@ -219,7 +249,7 @@ static void struck(struct event *event)
     event_in(event, between(fault->mean_ns / 4, fault->mean_ns * 2));
 }
 
-enum { FAULTS = 9 };
+enum { FAULTS = 10 };
 
 static void spoil_drive(const struct life_plan *plan, struct drive_faults *faults)
 {
@@ -238,7 +268,7 @@ void nemesis_start(struct life *life)
         { plan->stop_ns, strike_stop },   { plan->pause_ns, strike_pause },
         { plan->break_ns, strike_break }, { plan->clog_ns, strike_clog },
         { plan->jump_ns, strike_jump },   { plan->partition_ns, strike_partition },
-        { plan->tend_ns, strike_tend },
+        { plan->tend_ns, strike_tend },   { plan->full_ns, strike_full },
     };
     if (plan->bad_drive >= 0) {
         spoil_drive(plan, &life->nodes[plan->bad_drive].machine.drive.faults);

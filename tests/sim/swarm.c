@@ -61,6 +61,7 @@ void plan_draw(struct life_plan *plan)
     plan->clog_ns = maybe(30) ? seconds(1, 2) : 0;
     plan->partition_ns = plan->n_nodes > 1 && maybe(40) ? seconds(1, 3) : 0;
     plan->jump_ns = maybe(20) ? seconds(1, 4) : 0;
+    plan->full_ns = maybe(25) ? seconds(1, 4) : 0;
     plan->all_at_once = (unsigned)between(0, 50);
     plan->relapse = maybe(50) ? (unsigned)between(10, 80) : 0;
     plan->tend_ns = seconds(1, 3);

@@ -410,7 +410,7 @@ static void look_at_partition(struct watch *watch, struct node *node, struct par
 {
     struct watched *w = find_partition(watch, p);
     struct replica_seen *r = replica_of(watch, w, node->id);
-    if (p->log == NULL || store_offline(p->log->store)) {
+    if (p->log == NULL || p->log->store->error != 0) { /* what has failed means nothing any more */
         return;
     }
     follow_log(watch, node, w, r, p->log);
