@@ -234,6 +234,7 @@ void partition_free(struct partition *p, bool deleted)
     fetcher_unfollow(p);
     followed_release(&p->followed);
     isr_release(&p->isr);
+    free(p->refusals);
     loop_task_cancel(&p->advance);
     p->replicas->n_partitions--;
     free(p);
@@ -373,6 +374,14 @@ static enum produce_outcome refuse(struct produce *produce, enum kafka_error err
     return PRODUCE_DONE;
 }
 
+/* It may be taken when it comes again; what the producer has sent behind it waits for that. */
+static enum produce_outcome refuse_for_now(struct partition *p, struct produce *produce,
+                                           enum kafka_error error, const char *message)
+{
+    refusals_note(&p->refusals, produce->batch, error, loop_now_ns(p->replicas->loop));
+    return refuse(produce, error, message);
+}
+
 /* Parks in offset order. Only a duplicate can belong before others that already wait. */
 static void park(struct list *waits, struct produce *produce)
 {
@@ -456,7 +465,11 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
     produce->log_start = p->log ? log_start_offset(p->log) : -1;
     enum kafka_error error = check_append(p, produce->acks < 0);
     if (error != KAFKA_NONE) {
-        return refuse(produce, error, NULL);
+        return refuse_for_now(p, produce, error, NULL);
+    }
+    error = refusals_decide(p->refusals, produce->batch, loop_now_ns(p->replicas->loop));
+    if (error != KAFKA_NONE) {
+        return refuse(produce, error, "a batch in front of this one was refused: send that first");
     }
     struct producer_verdict verdict = producers_decide(log_producers(p->log), produce->batch);
     if (verdict.error != KAFKA_NONE) {
@@ -477,9 +490,10 @@ enum produce_outcome partition_produce(struct partition *p, struct produce *prod
         return refuse(produce, KAFKA_MESSAGE_TOO_LARGE, "the journal could never hold it");
     }
     if (result != 0) {
-        return refuse(produce, KAFKA_KAFKA_STORAGE_ERROR,
-                      result == -ENOSPC ? "the disk is full" : NULL);
+        return refuse_for_now(p, produce, KAFKA_KAFKA_STORAGE_ERROR,
+                              result == -ENOSPC ? "the disk is full" : NULL);
     }
+    refusals_forget(p->refusals, produce->batch);
     produce->base_offset = append.base_offset;
     produce->last_offset = append.last_offset;
     produce->log_append_ms = append.log_append_ms;

@@ -46,6 +46,31 @@ static void too_few_replicas_are_refused_before_the_append(void **state)
     end();
 }
 
+/* Its second batch has a gap in front of it: to say so would make a client give up its numbers. */
+static void what_is_sent_behind_a_refused_batch_is_refused_like_it(void **state)
+{
+    struct sent first, second, again, next;
+    (void)state;
+    begin(false);
+    send_batch(&bed, 1, &first, -1, 7, 0);
+    assert_int_equal(first.produce.error, KAFKA_NOT_ENOUGH_REPLICAS);
+    send_batch(&bed, 1, &second, 1, 7, 1); /* acks=1: that replicas are missing is no reason */
+    assert_true(second.done);
+    assert_int_equal(second.produce.error, KAFKA_NOT_ENOUGH_REPLICAS);
+    assert_int_equal(end_at(&bed, 1), 0);
+    send_batch(&bed, 1, &again, 1, 7, 0);
+    send_batch(&bed, 1, &next, 1, 7, 1);
+    run_durable(&bed, 1);
+    assert_int_equal(again.produce.error, KAFKA_NONE);
+    assert_int_equal(next.produce.error, KAFKA_NONE);
+    assert_int_equal(end_at(&bed, 1), 2);
+    sent_release(&first);
+    sent_release(&second);
+    sent_release(&again);
+    sent_release(&next);
+    end();
+}
+
 static void each_acks_waits_for_what_it_asks_for(void **state)
 {
     struct sent none, one, all;
@@ -255,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(too_few_replicas_are_refused_before_the_append),
+        cmocka_unit_test(what_is_sent_behind_a_refused_batch_is_refused_like_it),
         cmocka_unit_test(each_acks_waits_for_what_it_asks_for),
         cmocka_unit_test(waits_are_answered_at_once_when_the_leader_changes),
         cmocka_unit_test(what_waits_too_long_says_whether_replicas_are_missing),

@@ -15,6 +15,7 @@
 #include <chronik/io/loop.h>
 #include <chronik/replica/fetcher.h>
 #include <chronik/replica/isr.h>
+#include <chronik/replica/refusals.h>
 #include <chronik/storage/log.h>
 
 struct replicas;
@@ -49,6 +50,7 @@ struct partition {
     struct list durable_waits;   /* acks=1: until the leader's own durable end passes */
     struct list watches;         /* struct partition_watch: fetches that want to hear of news */
     bool appended;               /* since the last advance step */
+    struct refusals *refusals;   /* NULL until something was refused */
 };
 
 /* Creates the replica; the log is found or made in the store. Role and epochs come with
