@@ -258,6 +258,14 @@ static void read_segment(const uint8_t *at, struct segment *segment)
     segment->made = true;
 }
 
+/* What is still to go into the time index lies in the segment. */
+static bool times_are_possible(const struct segment *segment, int64_t end)
+{
+    int64_t offset = segment->max_timestamp_offset;
+    return segment->max_timestamp <= segment->indexed_timestamp ||
+           (offset >= segment->base && offset < end && offset - segment->base <= INT32_MAX);
+}
+
 static bool read_segments(struct bytes *rest, struct log *log)
 {
     const uint8_t *at = take(rest, 4);
@@ -274,7 +282,11 @@ static bool read_segments(struct bytes *rest, struct log *log)
         if (base <= before || (base >= log->end && !empty) || bytes < 0) {
             return false;
         }
-        read_segment(at, log_add_segment(log, base));
+        struct segment *segment = log_add_segment(log, base);
+        read_segment(at, segment);
+        if (!times_are_possible(segment, log->end)) {
+            return false;
+        }
     }
     return true;
 }

@@ -5,6 +5,8 @@
 
 #include "../../src/storage/journal_format.h"
 
+#include <chronik/base/crc32c.h>
+
 enum { GROUPS = 6, RECORDS = 4, STEP = 13 };
 
 static const struct log_config SMALL = {
@@ -353,6 +355,30 @@ static void a_flipped_bit_in_the_checkpoint_is_put_right(void **state)
     scene_release(&s);
 }
 
+/* Its CRC is right: whoever wrote it was wrong, or the CRC was. */
+static void a_checkpoint_that_says_what_cannot_be_is_not_believed(void **state)
+{
+    enum { CRC_AT = 8, CRC_FROM = 12, OFFSET_AT = 32, INDEXED_AT = 40 };
+    struct scene s;
+    (void)state;
+    scene_stopped(&s);
+    struct buf segment = bed_load(&s.bed, "t-0/00000000000000000000.log");
+    struct buf content = bed_load(&s.bed, "chronik-checkpoint");
+    uint8_t row[16] = { 0 }; /* base offset, bytes */
+    store_be64(row + 8, segment.len);
+    uint8_t *at = memmem(content.data, content.len, row, sizeof row);
+    assert_non_null(at);
+    store_be64(at + OFFSET_AT, INT64_MAX);
+    store_be64(at + INDEXED_AT, UINT64_MAX);
+    uint32_t crc = crc32c(0, content.data + CRC_FROM, content.len - CRC_FROM);
+    store_be32(content.data + CRC_AT, crc);
+    bed_save(&s.bed, "chronik-checkpoint", &content);
+    check_flipped(&s, true);
+    buf_release(&content);
+    buf_release(&segment);
+    scene_release(&s);
+}
+
 static void a_flipped_bit_in_a_segment_is_never_served(void **state)
 {
     struct scene s;
@@ -414,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_damaged_group_in_the_middle_of_the_journal_is_reported),
         cmocka_unit_test(a_missing_journal_or_checkpoint_is_reported),
         cmocka_unit_test(a_flipped_bit_in_the_checkpoint_is_put_right),
+        cmocka_unit_test(a_checkpoint_that_says_what_cannot_be_is_not_believed),
         cmocka_unit_test(a_flipped_bit_in_a_segment_is_never_served),
         cmocka_unit_test(a_flipped_bit_in_an_index_changes_nothing),
         cmocka_unit_test(a_missing_or_short_segment_is_reported),
