@@ -11,7 +11,11 @@
  *     -6 earliest pending  v11+ without tiered storage: none (offset -1)
  *
  * The leader epoch in the answer is that of the record found, and the leader's own for the
- * latest. */
+ * latest.
+ *
+ * A new leader may not know yet how far the records reach that a client may have seen (KIP-207):
+ * the latest offset, and a time for which no record is found below the high watermark, get a
+ * retriable error until it does. */
 #include "handlers.h"
 
 #include <chronik/wire/api.h>
@@ -25,6 +29,7 @@ struct search {
     struct log_find find;
     struct list_state *state;
     struct list_offsets_response_partition *out;
+    bool settled; /* below the high watermark lies all that a client may have seen */
 };
 
 struct list_state {
@@ -40,6 +45,12 @@ static bool version_knows(int64_t timestamp, int16_t version)
     return timestamp >= 0 || (timestamp >= PENDING && version >= SINCE[-timestamp]);
 }
 
+static enum kafka_error not_available(const struct list_state *state)
+{
+    return state->request->header.api_version >= 5 ? KAFKA_OFFSET_NOT_AVAILABLE
+                                                   : KAFKA_LEADER_NOT_AVAILABLE;
+}
+
 static void found(struct log_find *find, int error)
 {
     struct search *search = container_of(find, struct search, find);
@@ -51,6 +62,8 @@ static void found(struct log_find *find, int error)
         out->offset = find->offset;
         out->timestamp = find->found_timestamp;
         out->leader_epoch = find->leader_epoch;
+    } else if (!search->settled) {
+        out->error = (int16_t)not_available(search->state);
     }
 }
 
@@ -69,6 +82,7 @@ static void search(struct list_state *state, struct partition *p, int64_t timest
     struct search *s = &state->searches[state->n_searches++];
     s->state = state;
     s->out = out;
+    s->settled = partition_offsets_settled(p);
     s->find.timestamp = timestamp == MAX_TIME ? INT64_MAX : timestamp;
     s->find.below = partition_visible_end(p);
     s->find.done = search_done;
@@ -83,11 +97,10 @@ static void search(struct list_state *state, struct partition *p, int64_t timest
 static void answer(struct list_state *state, struct partition *p, int64_t timestamp,
                    struct list_offsets_response_partition *out)
 {
-    int16_t version = state->request->header.api_version;
     switch (timestamp) {
     case LATEST:
         if (!partition_offsets_settled(p)) {
-            out->error = version >= 5 ? KAFKA_OFFSET_NOT_AVAILABLE : KAFKA_LEADER_NOT_AVAILABLE;
+            out->error = (int16_t)not_available(state);
             return;
         }
         out->offset = partition_visible_end(p);
