@@ -158,6 +158,28 @@ static void a_suspended_node_sends_producers_elsewhere(void **state)
     end();
 }
 
+/* What the producer has sent before may lie with whoever leads by now. */
+static void a_node_in_doubt_sends_producers_elsewhere_that_are_ahead_of_it(void **state)
+{
+    struct sent first, ahead, sure;
+    (void)state;
+    begin(true);
+    send_batch(&bed, 1, &first, -1, 7, 0);
+    replicas_trust(&bed.nodes[1].replicas, 0);
+    send_batch(&bed, 1, &ahead, -1, 7, 5);
+    assert_true(ahead.done);
+    assert_int_equal(ahead.produce.error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    replicas_trust(&bed.nodes[1].replicas, UINT64_MAX);
+    send_batch(&bed, 1, &sure, -1, 7, 5);
+    assert_int_equal(sure.produce.error, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(end_at(&bed, 1), 1);
+    both_have(1);
+    sent_release(&first);
+    sent_release(&ahead);
+    sent_release(&sure);
+    end();
+}
+
 static void waits_end_when_a_suspended_node_hears_of_another_leader(void **state)
 {
     struct sent all;
@@ -285,6 +307,7 @@ int main(void)
         cmocka_unit_test(waits_are_answered_at_once_when_the_leader_changes),
         cmocka_unit_test(what_waits_too_long_says_whether_replicas_are_missing),
         cmocka_unit_test(a_suspended_node_sends_producers_elsewhere),
+        cmocka_unit_test(a_node_in_doubt_sends_producers_elsewhere_that_are_ahead_of_it),
         cmocka_unit_test(waits_end_when_a_suspended_node_hears_of_another_leader),
         cmocka_unit_test(waits_go_on_while_nobody_else_leads),
         cmocka_unit_test(a_new_leader_waits_until_its_own_log_is_durable),

@@ -61,6 +61,7 @@ struct drive {
     uint64_t taken;          /* of the capacity, by something else */
     struct drive_faults faults;
     uint64_t n_faults; /* that have happened */
+    bool harmed;       /* a request has failed, or what is stored has changed by itself */
 };
 
 static inline uint64_t drive_room(const struct drive *drive)

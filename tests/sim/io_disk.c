@@ -247,6 +247,11 @@ static void start(struct disk_op *op)
     start_some(machine);
 }
 
+bool machine_writes_durably(const struct machine *machine)
+{
+    return machine->running[LANE_DURABLE] > 0;
+}
+
 void disk_die(struct machine *machine)
 {
     list_each (it, &machine->ops) {

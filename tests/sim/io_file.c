@@ -35,6 +35,7 @@ struct drive_verdict drive_decide(struct machine *machine, enum drive_work work,
     }
     if (f->dead || once_in(error[work])) {
         verdict.error = -EIO;
+        machine->drive.harmed = true;
         note("%s: an error of the drive, kind %d", machine->name, (int)work);
         machine->drive.n_faults++;
     }

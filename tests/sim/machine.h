@@ -66,6 +66,9 @@ void machine_power_on(struct machine *machine);
 /* SIGSTOP and SIGCONT. */
 void machine_pause(struct machine *machine, uint64_t ns);
 
+/* Is a write under way that must be durable when it ends? */
+bool machine_writes_durably(const struct machine *machine);
+
 /* The process has come to its own end. */
 void machine_exited(struct machine *machine);
 

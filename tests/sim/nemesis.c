@@ -62,7 +62,7 @@ static void revive_later(const struct life *life, struct node *node)
 static void go_down(const struct life *life, struct node *node)
 {
     if (chance(life->plan.relapse)) {
-        revive_in(life, node, between(1, 20), between(1, chance(70) ? 150 : 600));
+        revive_in(life, node, between(1, 20), between(1, chance(30) ? 100 : 1500));
     } else {
         revive_later(life, node);
     }
@@ -71,6 +71,39 @@ static void go_down(const struct life *life, struct node *node)
 static struct node *some_node(struct life *life)
 {
     return &life->nodes[prng_below(&world->prng, life->plan.n_nodes)];
+}
+
+/* Waits for the moment when a node writes what must be durable. */
+struct ambush {
+    struct event event;
+    struct life *life;
+    struct node *node;
+    void (*strike)(struct life *life, struct node *node);
+    unsigned tries;
+};
+
+static void lie_in_wait(struct event *event)
+{
+    enum { LOOK_NS = 40000 };
+    struct ambush *ambush = container_of(event, struct ambush, event);
+    if (!ambush->life->healed && ambush->tries-- > 0 &&
+        !machine_writes_durably(&ambush->node->machine)) {
+        event_in(event, LOOK_NS);
+        return;
+    }
+    if (!ambush->life->healed) {
+        ambush->strike(ambush->life, ambush->node);
+    }
+    free(ambush);
+}
+
+static void strike_at_a_write(struct life *life, struct node *node,
+                              void (*strike)(struct life *life, struct node *node))
+{
+    struct ambush *ambush = mem_zalloc(sizeof *ambush);
+    *ambush = (struct ambush){ .life = life, .node = node, .strike = strike, .tries = 5000 };
+    event_init(&ambush->event, lie_in_wait);
+    event_in(&ambush->event, 0);
 }
 
 /* One, or several at once. */
@@ -95,7 +128,11 @@ static void kill_for_a_while(struct life *life, struct node *node)
 
 static void strike_kill(struct life *life)
 {
-    strike_nodes(life, kill_for_a_while);
+    if (chance(30)) {
+        strike_at_a_write(life, some_node(life), kill_for_a_while);
+    } else {
+        strike_nodes(life, kill_for_a_while);
+    }
 }
 
 static void cut_power_for_a_while(struct life *life, struct node *node)
@@ -106,7 +143,11 @@ static void cut_power_for_a_while(struct life *life, struct node *node)
 
 static void strike_power(struct life *life)
 {
-    strike_nodes(life, cut_power_for_a_while);
+    if (chance(30)) {
+        strike_at_a_write(life, some_node(life), cut_power_for_a_while);
+    } else {
+        strike_nodes(life, cut_power_for_a_while);
+    }
 }
 
 /* A stop takes its time; and one that is asked for twice is not a clean one. */

@@ -96,6 +96,7 @@ void plan_apply(const struct life_plan *plan, struct life *life)
         node_set(node, "chronik.disk.reserve.bytes=%d", 1 << 20);
         node_set(node, "chronik.tail.bytes=%d", 1 << 20);
         node_set(node, "replica.lag.time.max.ms=%d", plan->lag_ms);
+        node_set(node, "chronik.shutdown.timeout.ms=%d", 10000); /* less than liveness takes */
     }
 }
 

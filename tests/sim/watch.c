@@ -195,6 +195,10 @@ static void forgive_damage(const struct node *node, const struct watched *w,
                            struct replica_seen *r, const struct log *log)
 {
     if (is_damaged(r, log)) {
+        if (!node->machine.drive.harmed) {
+            world_fail("damage: %s on n%" PRId32 ", whose drive is sound: %s", w->name, node->id,
+                       log_damage(log) ? log_damage(log) : "found at its start");
+        }
         r->forgiven = true;
     } else if (r->alive && !image_has(w->isr, w->n_isr, node->id)) {
         r->forgiven = false;

@@ -76,8 +76,9 @@ void replicas_suspend(struct replicas *r, bool on);
 
 /* Until then what this node believes to lead can be trusted: it is in touch with the controller.
  * Later, a consumer that asks for more than there is has probably read it from a new leader: it
- * gets NOT_LEADER_OR_FOLLOWER, not an OFFSET_OUT_OF_RANGE that would make it start over. Without a
- * call it is trusted for ever, as a node that is alone can be. */
+ * gets NOT_LEADER_OR_FOLLOWER, not an OFFSET_OUT_OF_RANGE that would make it start over. So does a
+ * producer whose sequence is ahead of what is known here, not an OUT_OF_ORDER_SEQUENCE_NUMBER that
+ * would end it. Without a call it is trusted for ever, as a node that is alone can be. */
 void replicas_trust(struct replicas *r, uint64_t until_ns);
 
 /* The store has gone offline. */
