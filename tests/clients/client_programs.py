@@ -40,6 +40,7 @@ import collections
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -90,13 +91,15 @@ def digest(folder):
 
 
 class Client:
-    """One client; `build` makes it in the folder given and returns its command."""
+    """One client; `build` makes it in the folder given and returns its command. One that is not
+    `free` chooses partitions, time stamps and keys by itself, and has no headers."""
 
-    def __init__(self, name, folder, version, build):
+    def __init__(self, name, folder, version, build, free=True):
         self.name = name
         self.folder = folder
         self.version = version
         self.build = build
+        self.free = free
         self.command = None
 
     def prepare(self):
@@ -172,6 +175,7 @@ def tools(place, fresh):
 
 CLIENTS = [
     Client("Java", "java", "kafka-clients " + kafka_jars.VERSION, java),
+    Client("Kafka's tools", "tools", kafka_jars.VERSION, tools, free=False),
     Client("confluent-kafka-python", "confluent", "2.16.1", python),
     Client("franz-go", "franz_go", "v1.22.3", go),
     Client("sarama", "sarama", "v1.61.1", go),
@@ -262,7 +266,7 @@ class Program:
 
     def kill(self):
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # with what it started
         self.process.wait()
         self.reader.join(10)
 
