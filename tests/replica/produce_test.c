@@ -173,6 +173,7 @@ static void a_node_in_doubt_sends_producers_elsewhere_that_are_ahead_of_it(void 
     send_batch(&bed, 1, &sure, -1, 7, 5);
     assert_int_equal(sure.produce.error, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
     assert_int_equal(end_at(&bed, 1), 1);
+    run_durable(&bed, 1);
     both_have(1);
     sent_release(&first);
     sent_release(&ahead);
