@@ -269,6 +269,34 @@ def resume(bench):
         bench.compare(member.records(), range(begin, begin + 60))
 
 
+def coordinator_dies(bench):
+    """Under two members, who go on: everything is read, and committed."""
+    cluster = bench.cluster
+    if len(cluster.nodes) == 1:
+        raise Unsupported("there is only one node")
+    topic, group = bench.topic("orphans"), "orphans-" + uuid.uuid4().hex[:8]
+    members = [bench.member(group, topic) for _ in range(2)]
+    share(members)
+    bench.produce(topic, 0, 60)
+    wait_until(lambda: numbers(members) == set(range(60)), 30, "all is read before")
+    coordinator = groups.Coordinator(cluster, group)
+    wait_until(coordinator.look, 10, "there is a coordinator")
+    coordinator.close()
+    victim = coordinator.node
+    try:
+        cluster[victim].kill()
+        bench.produce(topic, 60, 120)
+        wait_until(lambda: numbers(members) == set(range(120)), 60, "all is read after it died")
+        wait_until(lambda: sum(committed(bench, group, topic).values()) == 120, 30,
+                   "all is committed")
+    finally:
+        cluster.start([victim])
+        cluster.wait_for_isr(topic, 3)
+    share(members)
+    for member in members:
+        member.leave()
+
+
 # ---- administration -----------------------------------------------------------------------------
 
 
@@ -389,6 +417,7 @@ CHECKS = [
     ("cooperative", cooperative),
     ("static members", static),
     ("commit and resume", resume),
+    ("a coordinator dies", coordinator_dies),
     ("create topic, describe, list", topics),
     ("configs", configs),
     ("add partitions", more_partitions),

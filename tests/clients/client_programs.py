@@ -183,6 +183,7 @@ CLIENTS = [
     Client("kafkajs", "node", "2.2.4", node("kafkajs.mjs")),
     Client("@platformatic/kafka", "node", "2.12.1", node("platformatic.mjs")),
     Client("aiokafka", "aiokafka", "0.14.0", python),
+    Client("rdkafka (Rust)", "rdkafka", "0.39.0", cargo),
 ]
 
 
