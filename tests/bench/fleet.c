@@ -120,13 +120,12 @@ static bool went_well(struct fleet *f, struct member *m, enum kafka_error error)
     case KAFKA_ILLEGAL_GENERATION:
         join(f, m);
         return false;
-    case KAFKA_NOT_COORDINATOR:
-    case KAFKA_COORDINATOR_NOT_AVAILABLE:
-    case KAFKA_COORDINATOR_LOAD_IN_PROGRESS:
+    default:
+        if (!kafka_error_retriable(error)) {
+            fail("a member of %s: %s", m->group->name, kafka_error_name(error));
+        }
         member_lose(m);
         return false;
-    default:
-        fail("a member of %s: %s", m->group->name, kafka_error_name(error));
     }
 }
 
