@@ -286,9 +286,11 @@ static void member_read(struct fleet *f, struct member *m)
 {
     enum { ROOM = 1 << 16 };
     struct conn *conn = &m->conn;
-    memmove(conn->in.data, conn->in.data + conn->in_at, conn->in.len - conn->in_at);
-    conn->in.len -= conn->in_at;
-    conn->in_at = 0;
+    if (conn->in_at > 0) {
+        memmove(conn->in.data, conn->in.data + conn->in_at, conn->in.len - conn->in_at);
+        conn->in.len -= conn->in_at;
+        conn->in_at = 0;
+    }
     ssize_t n = recv(conn->fd, buf_reserve(&conn->in, ROOM), ROOM, MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
         member_lose(m);
